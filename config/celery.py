@@ -1,0 +1,11 @@
+"""The Celery application. Tasks carry ids only; the database is the truth about jobs."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("modelguild")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,58 @@
+"""Typed readers for environment variables and secret files.
+
+Everything that varies between installations comes through here; a bad value
+raises `ImproperlyConfigured` while the process starts, not later.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.FileAwareEnv()
+"""django-environ reader; `NAME_FILE` names a file that holds the value of `NAME`."""
+
+
+
+def secret(name: str, *, directory: Path, generate: Callable[[], str] | None = None) -> str:
+    """The secret called `name`: from the environment, else a file made on first use.
+
+    The file is `directory/name` in lower case with mode 0600. It is created exclusively, so
+    that processes which start together agree on one value.
+
+    Raises:
+        ImproperlyConfigured: the file exists but is empty.
+    """
+    given = env.str(name, default="")
+    if given:
+        return given
+    path = directory / name.lower()
+    if not path.exists():
+        _create_secret(path, (generate or _random_text)())
+    value = path.read_text().strip()
+    if not value:
+        raise ImproperlyConfigured(f"{path} is empty: delete it to have a new secret made.")
+    return value
+
+
+def _random_text() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def _create_secret(path: Path, value: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    finally:
+        partial.unlink()

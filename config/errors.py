@@ -1,0 +1,145 @@
+"""The one place where a domain error becomes an answer, in the form each client understands.
+
+| surface | paths | form |
+|---|---|---|
+| Hub API, CAS, git | `/api/…`, `/cas/…`, `…/resolve/…`, `….git/…` | JSON `{"error": …}`, `X-Error-Code`, `X-Error-Message` |
+| LFS | `…/info/lfs/…` | `application/vnd.git-lfs+json` `{"message": …}` |
+| pages | the rest | HTML page, or a fragment for htmx |
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_default_handler
+
+from config.logs import request_id
+from hub import errors
+from hub.storage import errors as storage_errors
+from hub.vcs import errors as vcs_errors
+
+LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
+_MACHINE_PATH = re.compile(r"^/(api|cas)/|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)")
+
+
+def to_hub_error(error: Exception) -> errors.HubError | None:
+    """`error` as a domain error: itself, or what an adapter's error means; None for a bug."""
+    if isinstance(error, errors.HubError):
+        return error
+    for kind, make in _ADAPTER_ERRORS:
+        if isinstance(error, kind):
+            return make(error)
+    return None
+
+
+def _with_text(target: type[errors.HubError]) -> Any:
+    return lambda error: target(str(error) or None, **getattr(error, "details", {}))
+
+
+_ADAPTER_ERRORS: list[tuple[type[Exception], Any]] = [
+    (vcs_errors.RevisionNotFound, _with_text(errors.RevisionNotFound)),
+    (vcs_errors.RefNotFound, _with_text(errors.RevisionNotFound)),
+    (vcs_errors.EntryNotFound, _with_text(errors.EntryNotFound)),
+    (vcs_errors.ParentMoved, lambda error: errors.ParentMoved(**getattr(error, "details", {}))),
+    (vcs_errors.RefExists, _with_text(errors.Conflict)),
+    (vcs_errors.InvalidRefName, _with_text(errors.InvalidInput)),
+    (vcs_errors.InvalidPath, _with_text(errors.InvalidPath)),
+    (vcs_errors.EntryTooLarge, _with_text(errors.TooLarge)),
+    (vcs_errors.InvalidContent, _with_text(errors.InvalidInput)),
+    (vcs_errors.PathConflict, _with_text(errors.InvalidPath)),
+    (vcs_errors.RepositoryBusy, lambda error: errors.RepositoryBusy()),
+    (vcs_errors.RepositoryFull, lambda error: errors.StorageFull()),
+    (storage_errors.StorageFull, lambda error: errors.StorageFull()),
+    (storage_errors.StorageUnavailable, lambda error: errors.StorageUnavailable()),
+    (Http404, lambda error: errors.NotFound()),
+]
+
+
+def render_error(request: HttpRequest, error: errors.HubError) -> HttpResponse:
+    """The answer to `request` that says `error` on the surface it came through."""
+    if isinstance(error, errors.RepoMoved):
+        return _redirect(request, error)
+    if "/info/lfs/" in request.path:
+        response = _lfs(error)
+    elif _MACHINE_PATH.search(request.path):
+        response = JsonResponse(_body(error), status=error.status)
+    else:
+        response = _page(request, error)
+    return add_headers(response, error)
+
+
+def add_headers(response: Any, error: errors.HubError) -> Any:
+    """Sets the `X-Error-*` headers that the official client turns into its exceptions."""
+    response["X-Error-Code"] = error.code
+    response["X-Error-Message"] = _header_text(error.message)
+    if commit_sha := error.details.get("commit_sha"):
+        response["X-Repo-Commit"] = commit_sha
+    if error.status == 401:
+        response["WWW-Authenticate"] = 'Basic realm="access token", charset="UTF-8"'
+        response["LFS-Authenticate"] = 'Basic realm="access token", charset="UTF-8"'
+    return response
+
+
+def drf_exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: domain errors in our form, DRF's own ones translated to it."""
+    error = to_hub_error(exception)
+    if error is None and isinstance(exception, drf.APIException):
+        error = _from_drf(exception)
+    if error is None:
+        return drf_default_handler(exception, context)
+    if isinstance(error, errors.RepoMoved):
+        return _redirect(context["request"]._request, error)  # type: ignore[return-value]
+    return add_headers(Response(_body(error), status=error.status), error)
+
+
+def _from_drf(exception: drf.APIException) -> errors.HubError:
+    error = errors.HubError(_drf_text(exception.detail))
+    error.code = {401: "AuthenticationRequired", 403: "PermissionDenied", 404: "NotFound"}.get(
+        exception.status_code, "InvalidInput"
+    )
+    error.status = exception.status_code
+    return error
+
+
+def _drf_text(detail: Any) -> str:
+    if isinstance(detail, dict):
+        return "; ".join(f"{field}: {_drf_text(value)}" for field, value in detail.items())
+    if isinstance(detail, list):
+        return " ".join(_drf_text(value) for value in detail)
+    return str(detail)
+
+
+def _body(error: errors.HubError) -> dict[str, Any]:
+    details = {key: value for key, value in error.details.items() if key != "body"}
+    body = {"error": error.message, "code": error.code, **error.details.get("body", {})}
+    return {**body, "details": details} if details else body
+
+
+def _lfs(error: errors.HubError) -> HttpResponse:
+    body = {"message": error.message, "request_id": request_id.get()}
+    return JsonResponse(body, status=error.status, content_type=LFS_MEDIA_TYPE)
+
+
+def _page(request: HttpRequest, error: errors.HubError) -> HttpResponse:
+    context = {"error": error, "request_id": request_id.get()}
+    return render(request, "errors/error.html", context, status=error.status)
+
+
+def _redirect(request: HttpRequest, error: errors.RepoMoved) -> HttpResponse:
+    """The same path under the new name; 307 keeps method and body."""
+    old, new = error.details["old_id"], error.details["new_id"]
+    location = re.sub(re.escape(old), new, request.get_full_path(), count=1, flags=re.IGNORECASE)
+    response = HttpResponse(status=error.status)
+    response["Location"] = location
+    return response
+
+
+def _header_text(text: str) -> str:
+    """`text` on one line and in latin-1, as header values must be."""
+    line = " ".join(text.split()).replace("“", '"').replace("”", '"').replace("’", "'")
+    return line.encode("latin-1", "replace").decode("latin-1")[:1000]

@@ -1,0 +1,31 @@
+"""Every address of the site. Order matters: repository pages come last, as they match any name."""
+
+from django.contrib import admin
+from django.urls import include, path, register_converter
+
+from hub.converters import FilePathConverter, NameConverter, RevisionConverter
+
+register_converter(NameConverter, "name")
+register_converter(RevisionConverter, "rev")
+register_converter(FilePathConverter, "filepath")
+
+from hub.xet.urls import hub_urlpatterns as xet_token_urls  # noqa: E402  (needs the converters)
+
+handler400 = "hub.portal.errors.bad_request"
+handler403 = "hub.portal.errors.permission_denied"
+handler404 = "hub.portal.errors.not_found"
+handler500 = "hub.portal.errors.server_error"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("cas/", include("hub.xet.urls")),
+    path("api/v1/", include("evaluation.api.urls")),
+    path("", include(xet_token_urls)),
+    path("", include("hub.lfs.urls")),
+    path("", include("hub.hfapi.urls")),
+    path("", include("contributions.portal.urls")),
+    path("", include("evaluation.portal.urls")),
+    path("", include("hub.portal.urls")),
+]

@@ -1,0 +1,1 @@
+"""What evaluation does when news arrives from the hub: ring a task, nothing else."""

@@ -1,0 +1,151 @@
+"""Creating, renaming, hiding and deleting repositories."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+
+from django.db import IntegrityError, transaction
+
+from hub import events
+from hub.actions.audit import record
+from hub.errors import Conflict, InvalidInput
+from hub.models import Namespace, Ref, Repo, RepoRedirect, RepoType, User
+from hub.names import validate_repo_name
+from hub.site import git_path
+from hub.vcs import Repository
+from hub.vcs.operations import AddFile
+from hub.vcs.values import Signature
+
+DEFAULT_BRANCH = "main"
+DEFAULT_REF = f"refs/heads/{DEFAULT_BRANCH}"
+_LFS_PATTERNS = """*.7z *.arrow *.avro *.bin *.bz2 *.ckpt *.flac *.ftz *.gguf *.gz *.h5 *.jpeg *.jpg
+*.joblib *.lz4 *.mlmodel *.mp3 *.mp4 *.model *.msgpack *.npy *.npz *.onnx *.ot *.parquet *.pb
+*.pickle *.pkl *.png *.pt *.pth *.rar *.safetensors *.tar *.tflite *.tgz *.wav *.webp *.xz *.zip
+*.zst *tfevents*""".split()
+
+
+def create_repo(
+    *,
+    repo_type: str,
+    namespace: Namespace,
+    name: str,
+    is_private: bool = False,
+    acting_user: User,
+) -> Repo:
+    """A new repository whose one commit holds `.gitattributes`.
+
+    The row is made first, in the same transaction as the folder: a failure leaves neither.
+
+    Raises:
+        InvalidInput: the name or type is not allowed.
+        Conflict: it exists; `details["repo"]` is its id.
+    """
+    if repo_type not in RepoType.values:
+        raise InvalidInput(f"Repository type must be one of {', '.join(RepoType.values)}.")
+    validate_repo_name(name)
+    repo = Repo(repo_type=repo_type, namespace=namespace, name=name, is_private=is_private)
+    repo.creator = acting_user
+    try:
+        with transaction.atomic():
+            repo.save()
+            _drop_redirects(repo_type, namespace.name, name)
+            head = _init_git(repo, acting_user)
+            Ref.objects.create(repo=repo, name=DEFAULT_REF, commit_sha=head)
+            repo.head_sha = head
+            repo.save(update_fields=["head_sha"])
+            record(verb="repo.created", actor=acting_user, target=str(repo), repo=repo)
+            events.emit(events.RepoCreated(repo_id=repo.pk, actor_id=acting_user.pk))
+    except IntegrityError:
+        raise Conflict(f"You already created this repo: {namespace.name}/{name}.") from None
+    except BaseException:
+        shutil.rmtree(git_path(repo), ignore_errors=True)
+        raise
+    return repo
+
+
+def update_repo_settings(*, repo: Repo, is_private: bool, acting_user: User) -> Repo:
+    """Changes who sees the repository."""
+    with transaction.atomic():
+        record(
+            verb="repo.visibility_changed",
+            actor=acting_user,
+            target=str(repo),
+            repo=repo,
+            old_private=repo.is_private,
+            new_private=is_private,
+        )
+        repo.is_private = is_private
+        repo.save(update_fields=["is_private"])
+    return repo
+
+
+def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User) -> Repo:
+    """Renames or transfers; the old id keeps working by redirect.
+
+    Raises:
+        InvalidInput: the name is not allowed.
+        Conflict: another repository has that id.
+    """
+    validate_repo_name(name)
+    old_namespace, old_name = repo.namespace, repo.name
+    try:
+        with transaction.atomic():
+            _drop_redirects(repo.repo_type, namespace.name, name)
+            repo.namespace, repo.name = namespace, name
+            repo.save(update_fields=["namespace", "name"])
+            if (old_namespace.pk, old_name.lower()) != (namespace.pk, name.lower()):
+                RepoRedirect.objects.create(
+                    repo_type=repo.repo_type,
+                    namespace_name=old_namespace.name,
+                    name=old_name,
+                    repo=repo,
+                )
+            old_id = f"{old_namespace.name}/{old_name}"
+            record(verb="repo.moved", actor=acting_user, target=str(repo), repo=repo, old=old_id)
+    except IntegrityError:
+        repo.namespace, repo.name = old_namespace, old_name
+        raise Conflict(f"The repository {namespace.name}/{name} already exists.") from None
+    return repo
+
+
+def delete_repo(*, repo: Repo, acting_user: User) -> None:
+    """Removes the repository for good: rows first, then its folder.
+
+    Content in the store is kept; other repositories may use it, and collection removes the rest.
+    """
+    path, repo_id, full_name = git_path(repo), repo.pk, repo.full_name
+    with transaction.atomic():
+        record(verb="repo.deleted", actor=acting_user, target=full_name, type=repo.repo_type)
+        repo.delete()
+        events.emit(
+            events.RepoDeleted(repo_id=repo_id, full_name=full_name, actor_id=acting_user.pk)
+        )
+        transaction.on_commit(lambda: shutil.rmtree(path, ignore_errors=True))
+
+
+def signature_of(user: User) -> Signature:
+    """How `user` signs commits. Their e-mail address stays private."""
+    return Signature(
+        name=user.get_full_name(),
+        email=f"{user.username}@users.noreply.localhost",
+        when=datetime.now(UTC),
+    )
+
+
+def _init_git(repo: Repo, user: User) -> str:
+    git = Repository.init(git_path(repo), default_branch=DEFAULT_BRANCH)
+    attributes = "".join(f"{p} filter=lfs diff=lfs merge=lfs -text\n" for p in _LFS_PATTERNS)
+    commit = git.commit(
+        DEFAULT_REF,
+        [AddFile(path=".gitattributes", content=attributes.encode())],
+        message="initial commit",
+        author=signature_of(user),
+    )
+    return commit.sha
+
+
+def _drop_redirects(repo_type: str, namespace: str, name: str) -> None:
+    RepoRedirect.objects.filter(
+        repo_type=repo_type, namespace_name__iexact=namespace, name__iexact=name
+    ).delete()

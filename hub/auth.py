@@ -1,0 +1,112 @@
+"""Who is calling: a user, through a session or an access token.
+
+`Actor` keeps the two apart: rights are the user's, narrowed by the token's scope.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from hub.errors import AuthenticationRequired, InvalidToken
+from hub.models import AccessToken, User
+
+LAST_USE_RESOLUTION = timedelta(minutes=5)
+"""How old `last_used_at` may get before a use is written down."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The caller. `user` is None for an anonymous one, `token` None for a session."""
+
+    user: User | None = None
+    token: AccessToken | None = None
+
+    def require_user(self) -> User:
+        """The user; `AuthenticationRequired` for an anonymous caller."""
+        if self.user is None:
+            raise AuthenticationRequired()
+        return self.user
+
+
+ANONYMOUS = Actor()
+
+
+def actor_of(request: HttpRequest | Request) -> Actor:
+    """The caller of any request: token if one is sent, else the session's user.
+
+    Cross-site request forgery: a view that changes something and is exempt from Django's check
+    must use `token_actor_of`, which looks at no session.
+    """
+    actor = token_actor_of(request)
+    if actor.user is None and request.user.is_authenticated:
+        return Actor(user=request.user)
+    return actor
+
+
+def token_actor_of(request: HttpRequest | Request) -> Actor:
+    """The caller by `Authorization` header alone (Bearer, or Basic with the token as password).
+
+    Raises:
+        InvalidToken: the header is there and its token is unknown, expired or of a disabled user.
+    """
+    text = _token_text(request.headers.get("Authorization", ""))
+    if text is None:
+        return ANONYMOUS
+    token = find_token(text)
+    return Actor(user=token.user, token=token)
+
+
+def find_token(text: str) -> AccessToken:
+    """The live token with this text; notes its use. Raises `InvalidToken`."""
+    token = (
+        AccessToken.objects.select_related("user").filter(digest=digest_of(text)).first()
+    )
+    if token is None or token.is_expired or not token.user.is_active:
+        raise InvalidToken()
+    now = timezone.now()
+    if token.last_used_at is None or now - token.last_used_at > LAST_USE_RESOLUTION:
+        AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _token_text(header: str) -> str | None:
+    kind, _, value = header.partition(" ")
+    value = value.strip()
+    if kind.lower() == "bearer" and value:
+        return value
+    if kind.lower() == "basic" and value:
+        return _basic_password(value)
+    return None
+
+
+def _basic_password(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidToken("The Authorization header is not readable.") from None
+
+
+class TokenAuthentication(BaseAuthentication):
+    """The same rule for DRF views: `request.user`, and `request.auth` as the token."""
+
+    def authenticate(self, request: Request) -> tuple[User, AccessToken] | None:
+        actor = token_actor_of(request)
+        if actor.user is None or actor.token is None:
+            return None
+        return actor.user, actor.token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

@@ -1,0 +1,148 @@
+"""What a caller of the hub may get wrong, each with a stable code and a status.
+
+Raised by access, actions and adapters; rendered once per surface (config/errors.py). A `code` in
+CamelCase is one that Hub clients know and goes out as `X-Error-Code`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class HubError(Exception):
+    """A refusal with a reason.
+
+    Args:
+        message: one or two sentences in plain words: what happened, what to do.
+        details: JSON-able facts that a program may want.
+    """
+
+    code = "BadRequest"
+    status = 400
+    message = "The request could not be carried out."
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.message = message or self.message
+        self.details = details
+        super().__init__(self.message)
+
+
+class InvalidInput(HubError):
+    code = "InvalidInput"
+
+
+class InvalidPath(HubError):
+    code = "InvalidPath"
+    status = 422
+
+
+class AuthenticationRequired(HubError):
+    code = "AuthenticationRequired"
+    status = 401
+    message = "This needs an access token or a signed-in user."
+
+
+class InvalidToken(HubError):
+    code = "InvalidToken"
+    status = 401
+    message = "The access token is not valid: it is unknown, revoked or expired. Make a new one on the tokens page."
+
+
+class PermissionDenied(HubError):
+    code = "PermissionDenied"
+    status = 403
+    message = "You do not have the right to do this."
+
+
+class NotFound(HubError):
+    code = "NotFound"
+    status = 404
+    message = "There is nothing here."
+
+
+class RepoNotFound(NotFound):
+    """The repository does not exist, or the caller may not know that it does."""
+
+    code = "RepoNotFound"
+    message = "Repository not found."
+
+
+class RevisionNotFound(NotFound):
+    code = "RevisionNotFound"
+    message = "Revision not found."
+
+
+class EntryNotFound(NotFound):
+    """A path is missing at a commit. `details["commit_sha"]` goes out as `X-Repo-Commit`."""
+
+    code = "EntryNotFound"
+    message = "Entry not found."
+
+
+class GatedRepo(HubError):
+    code = "GatedRepo"
+    status = 403
+
+
+class Conflict(HubError):
+    """Something of that name exists. `details["body"]` is merged into the JSON answer."""
+
+    code = "Conflict"
+    status = 409
+
+
+class ParentMoved(HubError):
+    code = "ParentMoved"
+    status = 412
+    message = "The branch has moved since the commit you built on. Pull its newest commit and try again."
+
+
+class TooLarge(HubError):
+    code = "TooLarge"
+    status = 413
+
+
+class RangeNotSatisfiable(HubError):
+    code = "RangeNotSatisfiable"
+    status = 416
+
+
+class RateLimited(HubError):
+    code = "RateLimited"
+    status = 429
+
+
+class NotServed(HubError):
+    """Part of the Hub protocol that this site does not offer."""
+
+    code = "NotImplemented"
+    status = 501
+    message = "This site does not serve this part of the Hub protocol."
+
+
+class StorageUnavailable(HubError):
+    code = "StorageUnavailable"
+    status = 503
+    message = "Storage cannot be reached just now. Nothing was changed; please try again."
+
+
+class RepositoryBusy(HubError):
+    code = "RepositoryBusy"
+    status = 503
+    message = "Another change to this repository is being written. Please try again in a moment."
+
+
+class StorageFull(HubError):
+    code = "StorageFull"
+    status = 507
+    message = "The site has run out of disk space. Nothing was changed; please tell the operator."
+
+
+class RepoMoved(HubError):
+    """The repository has a new name. Rendered as a redirect that keeps method and body.
+
+    `details`: `old_id`, `new_id` ("namespace/name").
+    """
+
+    code = "RepoMoved"
+    status = 307

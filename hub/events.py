@@ -1,0 +1,67 @@
+"""News from the hub for the other applications, sent once the transaction that caused it commits."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RepoCreated:
+    repo_id: int
+    actor_id: int | None
+
+
+@dataclass(frozen=True)
+class RepoDeleted:
+    """`repo_id` no longer names a row."""
+
+    repo_id: int
+    full_name: str
+    actor_id: int | None
+
+
+@dataclass(frozen=True)
+class RefUpdated:
+    """A branch, tag or pull-request ref has moved; a sha is None where it was made or deleted."""
+
+    repo_id: int
+    ref: str
+    old_sha: str | None
+    new_sha: str | None
+    actor_id: int | None
+
+
+Event = RepoCreated | RepoDeleted | RefUpdated
+
+_receivers: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
+
+
+def receives(event_type: type) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Registers the decorated function for `event_type`. It should ring a task and do no more."""
+
+    def register(receiver: Callable[[Any], None]) -> Callable[[Any], None]:
+        _receivers[event_type].append(receiver)
+        return receiver
+
+    return register
+
+
+def emit(event: Event) -> None:
+    """Delivers `event` after commit. A receiver that fails is logged and spoils nothing."""
+    for receiver in _receivers[type(event)]:
+        transaction.on_commit(lambda receiver=receiver: _deliver(receiver, event))
+
+
+def _deliver(receiver: Callable[[Any], None], event: Event) -> None:
+    try:
+        receiver(event)
+    except Exception:
+        logger.exception("receiver %s failed on %s", receiver.__qualname__, event)

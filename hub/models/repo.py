@@ -1,0 +1,161 @@
+"""Repositories. Git holds their content; these rows are what lists and search need."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from hub.models.account import Namespace, User
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+
+class RepoType(models.TextChoices):
+    MODEL = "model", _("Model")
+    DATASET = "dataset", _("Data set")
+
+
+class RepoQuerySet(models.QuerySet["Repo"]):
+    def visible_to(self, user: User | AnonymousUser | None) -> RepoQuerySet:
+        """Public repositories and the private ones `user` may read."""
+        if user is None or not user.is_authenticated:
+            return self.filter(is_private=False)
+        if user.is_superuser:
+            return self
+        organizations = user.memberships.values("organization_id")
+        return self.filter(
+            Q(is_private=False)
+            | Q(namespace__user=user)
+            | Q(namespace__organization_id__in=organizations)
+        )
+
+    def named(self, repo_type: str, namespace: str, name: str) -> RepoQuerySet:
+        """The repository of that id, in any case."""
+        return self.filter(
+            repo_type=repo_type, namespace__name__iexact=namespace, name__iexact=name
+        )
+
+
+def new_storage_key() -> str:
+    return uuid.uuid4().hex
+
+
+class Repo(models.Model):
+    """A model or data set repository.
+
+    Rows from `head_sha` down are a copy of what its git repository says, rebuilt by
+    `manage.py rebuild_copy`.
+    """
+
+    repo_type = models.CharField(max_length=8, choices=RepoType)
+    namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repos")
+    name = models.CharField(max_length=96)
+    creator = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    is_private = models.BooleanField(default=False)
+    storage_key = models.CharField(
+        max_length=32, unique=True, default=new_storage_key, editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_modified = models.DateTimeField(auto_now_add=True)
+    downloads_all_time = models.PositiveBigIntegerField(default=0)
+    downloads = models.PositiveBigIntegerField(default=0)
+    """Over the last 30 days."""
+
+    head_sha = models.CharField(max_length=40, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    """Of the files at the head of the default branch."""
+    description = models.CharField(max_length=500, blank=True)
+    card_data = models.JSONField(default=dict)
+    tags = models.JSONField(default=list)
+    pipeline_tag = models.CharField(max_length=64, blank=True)
+    library_name = models.CharField(max_length=64, blank=True)
+    license = models.CharField(max_length=64, blank=True)
+    config = models.JSONField(default=dict)
+    safetensors = models.JSONField(null=True)
+    """`{"parameters": {dtype: count}, "total": count}`; None where there are no such files."""
+    parameter_count = models.PositiveBigIntegerField(null=True)
+
+    objects = RepoQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "repo_type", "namespace", Lower("name"), name="repo_id_unique"
+            )
+        ]
+        indexes = [
+            models.Index("repo_type", "-last_modified", "-id", name="repo_by_modified"),
+            models.Index("repo_type", "-created_at", "-id", name="repo_by_created"),
+            models.Index("repo_type", "-downloads", "-id", name="repo_by_downloads"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name` in canonical case."""
+        return f"{self.namespace.name}/{self.name}"
+
+    @property
+    def url_path(self) -> str:
+        """Path of the repository's page: `/ns/name` or `/datasets/ns/name`."""
+        prefix = "/datasets" if self.repo_type == RepoType.DATASET else ""
+        return f"{prefix}/{self.full_name}"
+
+    @property
+    def api_path(self) -> str:
+        return f"/api/{self.repo_type}s/{self.full_name}"
+
+
+class RepoTag(models.Model):
+    """A tag of a repository, for filters."""
+
+    repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="tag_rows")
+    tag = models.CharField(max_length=128)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repo", "tag"], name="repo_tag_unique")]
+        indexes = [models.Index("tag", "repo", name="repo_tag_lookup")]
+
+    def __str__(self) -> str:
+        return self.tag
+
+
+class RepoRedirect(models.Model):
+    """An id that a repository once had."""
+
+    repo_type = models.CharField(max_length=8, choices=RepoType)
+    namespace_name = models.CharField(max_length=96)
+    name = models.CharField(max_length=96)
+    repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="redirects")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "repo_type", Lower("namespace_name"), Lower("name"), name="redirect_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.namespace_name}/{self.name} → {self.repo}"
+
+
+class DownloadDay(models.Model):
+    """Downloads of a repository on one day (UTC)."""
+
+    repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="download_days")
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repo", "day"], name="download_day_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.repo} {self.day}: {self.count}"

@@ -1,0 +1,44 @@
+"""Where things of this site live: folders, the store, absolute URLs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from hub.models import Repo
+from hub.storage import Store
+from hub.vcs import Repository
+
+
+def store() -> Store:
+    """The content store named by `STORAGE_URL`."""
+    return _store(settings.STORAGE_URL, settings.STAGING_DIR)
+
+
+@lru_cache(maxsize=4)
+def _store(url: str, staging_dir: Path) -> Store:
+    return Store(url, staging_dir=staging_dir)
+
+
+def git_path(repo: Repo) -> Path:
+    """Folder of the repository's bare git repository; renaming does not move it."""
+    return Path(settings.GIT_ROOT) / repo.storage_key[:2] / f"{repo.storage_key}.git"
+
+
+def git_of(repo: Repo) -> Repository:
+    return Repository(git_path(repo))
+
+
+def base_url(request: HttpRequest | Request | None = None) -> str:
+    """Base of absolute URLs: the configured one, else the host this request came to."""
+    if settings.PUBLIC_URL or request is None:
+        return settings.PUBLIC_URL or settings.HUB_URL
+    return f"{request.scheme}://{request.get_host()}"
+
+
+def repo_url(repo: Repo, request: HttpRequest | Request | None = None) -> str:
+    return base_url(request) + repo.url_path
