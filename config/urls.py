@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, register_converter
 
+from config.health import healthz
 from hub.converters import FilePathConverter, NameConverter, RevisionConverter
 
 register_converter(NameConverter, "name")
@@ -17,6 +18,7 @@ handler404 = "hub.portal.errors.not_found"
 handler500 = "hub.portal.errors.server_error"
 
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
