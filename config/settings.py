@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from config.embedded_valkey import running_url
 from config.env import env, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -43,8 +44,8 @@ INSTALLED_APPS = [
     "hub",
     "contributions",
     "evaluation",
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "config.admin_site.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -121,7 +122,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 ATOMIC_REQUESTS = False
 
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="") or running_url(DATA_DIR)
 if REDIS_URL:
     CACHES = {
         "default": {
@@ -218,6 +219,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = IS_HTTPS and env.bool("SECURE_SSL_REDIRECT", default=True)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -227,7 +229,6 @@ if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF],
@@ -283,6 +284,30 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+}
+
+UNFOLD = {
+    "SITE_TITLE": SITE_NAME,
+    "SITE_HEADER": SITE_NAME,
+    "SITE_SUBHEADER": _("Maintainer dashboard"),
+    "SITE_SYMBOL": "hub",
+    "SHOW_LANGUAGES": True,
+    "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .02 190)",
+            "100": "oklch(93% .04 190)",
+            "200": "oklch(87% .06 190)",
+            "300": "oklch(79% .08 190)",
+            "400": "oklch(68% .09 190)",
+            "500": "oklch(57% .09 190)",
+            "600": "oklch(48% .08 190)",
+            "700": "oklch(41% .07 190)",
+            "800": "oklch(35% .06 190)",
+            "900": "oklch(30% .05 190)",
+            "950": "oklch(22% .04 190)",
+        },
+    },
 }
 
 # --- Evaluation ------------------------------------------------------------------------------

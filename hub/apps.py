@@ -7,3 +7,6 @@ class HubConfig(AppConfig):
 
     def ready(self) -> None:
         from hub import receivers  # noqa: F401  (connects the receivers)
+        from hub.portal.repo_tabs import register_hub_tabs
+
+        register_hub_tabs()

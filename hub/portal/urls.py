@@ -1,3 +1,8 @@
-from django.urls import URLPattern
+"""The pages of the portal. Repository pages come last: their addresses match any two names."""
 
-urlpatterns: list[URLPattern] = []
+from hub.portal.repo_urls import list_urls, repo_urls
+
+urlpatterns = [
+    *list_urls,
+    *repo_urls,
+]

@@ -1,0 +1,151 @@
+"""Pages of a repository's content: folder, file, history, one commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from hub.portal.highlight import highlight
+from hub.portal.repo_page import RepoPage, open_page
+from hub.portal.snippets import upload_snippets
+from hub.scans import FileStatus, security_status
+from hub.site import base_url
+from hub.vcs.values import CommitInfo, TreeEntry
+
+FOLDER_PAGE = 200
+COMMITS_PAGE = 50
+TEXT_LIMIT_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """One line of a folder's table."""
+
+    entry: TreeEntry
+    name: str
+    last_commit: CommitInfo | None
+    security: FileStatus | None
+
+
+@require_GET
+def tree(
+    request: HttpRequest,
+    repo_type: str,
+    namespace: str,
+    name: str,
+    revision: str = "main",
+    path: str = "",
+) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, revision=revision)
+    path = path.strip("/")
+    after = request.GET.get("after") or None
+    found = page.git.tree(page.commit_sha, path, after=after)
+    entries = list(islice(found, FOLDER_PAGE + 1))
+    context = {
+        "path": path,
+        "crumbs": _crumbs(path),
+        "rows": _rows(page, entries[:FOLDER_PAGE]),
+        "next_after": entries[FOLDER_PAGE - 1].path if len(entries) > FOLDER_PAGE else None,
+        "commit": next(page.git.log(page.commit_sha, limit=1), None),
+        "branches": page.git.branches(),
+        "tags_of_repo": page.git.tags(),
+        "snippets": upload_snippets(page.repo, base_url(request)),
+        "is_fresh": not path and [entry.path for entry in entries] == [".gitattributes"],
+    }
+    return page.render("hub/repo_tree.html", "files", context)
+
+
+def _rows(page: RepoPage, entries: list[TreeEntry]) -> list[FileRow]:
+    paths = [entry.path for entry in entries]
+    commits = page.git.last_commits(page.commit_sha, paths)
+    files = [entry.path for entry in entries if entry.kind == "file"]
+    security = security_status(page.repo, page.commit_sha, files)
+    rows = [
+        FileRow(
+            entry=entry,
+            name=entry.path.rsplit("/", 1)[-1],
+            last_commit=commits.get(entry.path),
+            security=security.get(entry.path),
+        )
+        for entry in entries
+    ]
+    return sorted(rows, key=lambda row: row.entry.kind == "file")
+
+
+@require_GET
+def blob(
+    request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str, path: str
+) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, revision=revision)
+    entry = page.git.entry(page.commit_sha, path)
+    if entry.kind == "directory":
+        return tree(request, repo_type, namespace, name, revision, path)
+    context = {
+        "path": path,
+        "crumbs": _crumbs(path),
+        "entry": entry,
+        "code_html": _code_html(page, entry),
+        "commit": page.git.last_commits(page.commit_sha, [path]).get(path),
+        "security": security_status(page.repo, page.commit_sha, [path]).get(path),
+    }
+    return page.render("hub/repo_blob.html", "files", context)
+
+
+def _code_html(page: RepoPage, entry: TreeEntry) -> str | None:
+    """Highlighted text, or None where the file is large, binary or not UTF-8."""
+    if entry.lfs is not None or entry.size_bytes > TEXT_LIMIT_BYTES:
+        return None
+    content = page.git.read(page.commit_sha, entry.path)
+    if b"\0" in content:
+        return None
+    try:
+        return highlight(content.decode("utf-8"), entry.path)
+    except UnicodeDecodeError:
+        return None
+
+
+@require_GET
+def commits(
+    request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str = "main"
+) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, revision=revision)
+    skip = _page_number(request) * COMMITS_PAGE
+    found = list(page.git.log(page.commit_sha, skip=skip, limit=COMMITS_PAGE + 1))
+    context = {
+        "commits": found[:COMMITS_PAGE],
+        "total": page.git.count_commits(page.commit_sha),
+        "page_number": skip // COMMITS_PAGE,
+        "has_next": len(found) > COMMITS_PAGE,
+        "branches": page.git.branches(),
+    }
+    return page.render("hub/repo_commits.html", "history", context)
+
+
+@require_GET
+def commit(
+    request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str
+) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, revision=revision)
+    info = next(page.git.log(page.commit_sha, limit=1))
+    parent = info.parents[0] if info.parents else None
+    context = {"commit": info, "files": page.git.diff(parent, info.sha)}
+    return page.render("hub/repo_commit.html", "history", context)
+
+
+@dataclass(frozen=True)
+class Crumb:
+    name: str
+    path: str
+
+
+def _crumbs(path: str) -> list[Crumb]:
+    parts = path.split("/") if path else []
+    return [Crumb(part, "/".join(parts[: i + 1])) for i, part in enumerate(parts)]
+
+
+def _page_number(request: HttpRequest) -> int:
+    text = request.GET.get("p", "0")
+    return min(int(text), 100_000) if text.isdecimal() else 0

@@ -1,0 +1,84 @@
+"""Forms of the repository pages: form only; rights and rules are in access and actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from hub.models import RepoType, Role, User
+
+
+def owner_choices(user: User) -> list[tuple[str, str]]:
+    """Namespaces in which `user` may create: their own first, then organisations."""
+    roles = [Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN]
+    memberships = user.memberships.filter(role__in=roles).select_related("organization__namespace")
+    names = sorted(membership.organization.namespace.name for membership in memberships)
+    return [(name, name) for name in [user.username, *names]]
+
+
+class OwnerForm(forms.Form):
+    """An owner and a name: together a repository id."""
+
+    owner = forms.ChoiceField(label=_("Owner"))
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=96,
+        help_text=_("Letters, digits, “-”, “_” and “.”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["owner"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = owner_choices(user)
+        current = self.initial.get("owner")
+        if current and current not in dict(field.choices):  # a site admin looking at others' work
+            field.choices = [(current, current), *field.choices]
+
+
+class NewRepoForm(OwnerForm):
+    repo_type = forms.ChoiceField(
+        label=_("What is it?"), choices=RepoType.choices, widget=forms.RadioSelect
+    )
+    is_private = forms.BooleanField(
+        label=_("Private"),
+        required=False,
+        help_text=_("Only you and people you give access can see it."),
+    )
+
+    field_order = ["repo_type", "owner", "name", "is_private"]
+
+
+class RenameRepoForm(OwnerForm):
+    pass
+
+
+class VisibilityForm(forms.Form):
+    is_private = forms.BooleanField(
+        label=_("Private"),
+        required=False,
+        help_text=_("Only you and people you give access can see it."),
+    )
+
+
+class DeleteRepoForm(forms.Form):
+    confirmation = forms.CharField(
+        label=_("Type the full name to confirm"),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, full_name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.full_name = full_name
+
+    def clean_confirmation(self) -> str:
+        typed: str = self.cleaned_data["confirmation"].strip()
+        if typed != self.full_name:
+            raise forms.ValidationError(
+                _("This is not the name. Nothing was deleted. Type %(name)s exactly.")
+                % {"name": self.full_name}
+            )
+        return typed

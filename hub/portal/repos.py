@@ -1,0 +1,152 @@
+"""The pages of one repository: card, settings; and the page that makes a new one."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from hub import access, cards
+from hub.access import Level
+from hub.actions.repos import create_repo, delete_repo, move_repo, update_repo_settings
+from hub.auth import actor_of
+from hub.errors import Conflict, InvalidInput
+from hub.portal.forms import DeleteRepoForm, NewRepoForm, RenameRepoForm, VisibilityForm
+from hub.portal.repo_page import RepoPage, open_page
+from hub.portal.snippets import use_snippets
+from hub.portal.tabs import repo_page_url
+from hub.scans import repo_security
+from hub.site import base_url
+from hub.vcs.errors import EntryNotFound
+
+README_LIMIT_BYTES = 2 * 1024**2
+
+
+@require_GET
+def card(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name)
+    recent = list(page.git.log(page.commit_sha, limit=1))
+    context = {
+        "card_html": _card_html(page),
+        "snippets": use_snippets(page.repo, base_url(request)),
+        "last_commit": recent[0] if recent else None,
+        "security": repo_security(page.repo, page.commit_sha),
+        "safetensors": page.repo.safetensors,
+    }
+    return page.render("hub/repo_card.html", "card", context)
+
+
+def _card_html(page: RepoPage) -> str | None:
+    try:
+        text = page.git.read(page.commit_sha, "README.md", max_bytes=README_LIMIT_BYTES)
+    except EntryNotFound:
+        return None
+    return cards.render_card(
+        text.decode("utf-8", "replace"),
+        repo_path=page.repo.url_path,
+        revision=page.commit_sha,
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_repo(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    user = actor.require_user()
+    form = NewRepoForm(request.POST or None, user=user, initial={"repo_type": request.GET.get("type", "model")})
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        namespace = access.get_namespace_for_create(actor, data["owner"])
+        try:
+            repo = create_repo(
+                repo_type=data["repo_type"],
+                namespace=namespace,
+                name=data["name"],
+                is_private=data["is_private"],
+                acting_user=user,
+            )
+        except (InvalidInput, Conflict) as error:
+            form.add_error("name", error.message)
+        else:
+            return redirect(repo_page_url("repo", repo))
+    return render(request, "hub/repo_new.html", {"form": form})
+
+
+@login_required
+@require_GET
+def settings(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
+    return _settings_page(open_page(request, repo_type, namespace, name, level=Level.ADMIN))
+
+
+def _settings_page(
+    page: RepoPage,
+    *,
+    rename_form: RenameRepoForm | None = None,
+    delete_form: DeleteRepoForm | None = None,
+) -> HttpResponse:
+    user = page.actor.require_user()
+    initial = {"owner": page.repo.namespace.name, "name": page.repo.name}
+    context = {
+        "visibility_form": VisibilityForm(initial={"is_private": page.repo.is_private}),
+        "rename_form": rename_form or RenameRepoForm(user=user, initial=initial),
+        "delete_form": delete_form or DeleteRepoForm(full_name=page.repo.full_name),
+    }
+    response = page.render("hub/repo_settings.html", "settings", context)
+    response.status_code = 422 if rename_form or delete_form else 200
+    return response
+
+
+@login_required
+@require_POST
+def set_visibility(
+    request: HttpRequest, repo_type: str, namespace: str, name: str
+) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
+    form = VisibilityForm(request.POST)
+    if form.is_valid():
+        private = form.cleaned_data["is_private"]
+        update_repo_settings(
+            repo=page.repo, is_private=private, acting_user=page.actor.require_user()
+        )
+        messages.success(
+            request,
+            _("Only people with access see it from now on.")
+            if private
+            else _("Everyone can see it from now on."),
+        )
+    return redirect(repo_page_url("repo_settings", page.repo))
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
+    user = page.actor.require_user()
+    form = RenameRepoForm(request.POST, user=user)
+    if not form.is_valid():
+        return _settings_page(page, rename_form=form)
+    target = access.get_namespace_for_create(page.actor, form.cleaned_data["owner"])
+    try:
+        move_repo(
+            repo=page.repo, namespace=target, name=form.cleaned_data["name"], acting_user=user
+        )
+    except (InvalidInput, Conflict) as error:
+        form.add_error("name", error.message)
+        return _settings_page(page, rename_form=form)
+    messages.success(request, _("Renamed. The old address leads here."))
+    return redirect(repo_page_url("repo_settings", page.repo))
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
+    form = DeleteRepoForm(request.POST, full_name=page.repo.full_name)
+    if not form.is_valid():
+        return _settings_page(page, delete_form=form)
+    delete_repo(repo=page.repo, acting_user=page.actor.require_user())
+    messages.success(request, _("%(repo)s is deleted.") % {"repo": page.repo.full_name})
+    return redirect("profile", name=page.repo.namespace.name)
