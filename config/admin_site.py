@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from allauth.account.decorators import secure_admin_login
 from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
@@ -30,6 +29,8 @@ class MaintainerSite(UnfoldAdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        from allauth.account.decorators import secure_admin_login
+
         response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return response
 
