@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import textwrap
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import unescape
+from typing import Any, Protocol
 
 from django import template
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
@@ -49,17 +51,31 @@ class SnippetNode(Node):
 
     def render(self, context: Context) -> SafeString:
         nodes = [node for node in self.nodelist if isinstance(node, ClientNode)]
-        content = {
-            "clients": [node.resolve(context) for node in nodes],
-            "title": self.title.resolve(context) if self.title else "",
-            "ident": f"snippet-{uuid.uuid4().hex[:8]}",
-        }
-        drawn = context.template.engine.get_template("components/code_snippet.html")  # type: ignore[union-attr]
+        content = snippet_context([node.resolve(context) for node in nodes])
+        content["title"] = self.title.resolve(context) if self.title else ""
+        assert context.template is not None
+        drawn = context.template.engine.get_template("components/code_snippet.html")
         return drawn.render(context.new(content))
 
 
+def snippet_context(clients: list[Client]) -> dict[str, Any]:
+    """What components/code_snippet.html needs; the id tells several snippets of a page apart."""
+    return {"clients": clients, "title": "", "ident": f"snippet-{uuid.uuid4().hex[:8]}"}
+
+
+class Titled(Protocol):
+    """What a ready list of snippets holds."""
+
+    title: str
+    code: str
+
+
 def register_snippet_tags(library: template.Library) -> None:
-    """Adds `snippet` and `client` to a tag library."""
+    """Adds `snippet`, `client` and `snippet_list` to a tag library."""
+
+    @library.inclusion_tag("components/code_snippet.html")
+    def snippet_list(snippets: Iterable[Titled]) -> dict[str, Any]:
+        return snippet_context([Client(s.title, s.title.lower(), s.code) for s in snippets])
 
     @library.tag("client")
     def client(parser: Parser, token: Token) -> ClientNode:

@@ -286,14 +286,18 @@ def field(bound: BoundField, *, label: str = "", help_text: str = "") -> dict[st
     described = " ".join(
         ident for ident, there in zip(ids, (shown, bound.errors), strict=True) if there
     )
+    is_choice = isinstance(widget, RadioSelect)
     attrs = {"class": _css_of(widget, has_errors=bool(bound.errors))}
     if described:
         attrs["aria-describedby"] = described
     if bound.errors:
         attrs["aria-invalid"] = "true"
+    if is_choice:
+        widget.attrs["class"] = attrs["class"]
     return {
         "field": bound,
-        "input": bound.as_widget(attrs=attrs),
+        "input": "" if is_choice else bound.as_widget(attrs=attrs),
+        "is_choice": is_choice,
         "label": label or bound.label,
         "help_text": shown,
         "help_id": ids[0],
