@@ -1,0 +1,1 @@
+"""Models and data without Django: formats, scans, metrics, evaluation."""
