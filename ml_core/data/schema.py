@@ -1,0 +1,182 @@
+"""The columns a task needs, and the check that a split has them, whole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml_core.data.tables import Source, open_source, read_columns
+from ml_core.errors import Code, UserError
+from ml_core.specs import DataSpec
+
+MAX_SHOWN = 5
+
+Kind = Literal["text", "image", "label", "id"]
+
+ID_ROLE = "item_id"
+LABEL_ROLE = "label"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A column by what it is for."""
+
+    name: str
+    kind: Kind
+    required: bool = True
+
+
+ITEM_ID = Role(ID_ROLE, "id", required=False)
+LABEL = Role(LABEL_ROLE, "label", required=False)
+
+
+@dataclass(frozen=True)
+class Items:
+    """A checked split: ids (unique), input columns by role, and the raw label column if any.
+
+    `label_names` are the names that the file itself gives to integer labels.
+    """
+
+    item_ids: tuple[str, ...]
+    inputs: pa.Table
+    labels: pa.ChunkedArray | None
+    label_names: tuple[str, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+
+def read_items(data: DataSpec, inputs: Sequence[Role]) -> Items:
+    """The split of `data`, checked against the input roles of a task.
+
+    Raises:
+        UserError: `data_unreadable`, `dataset_missing_column`, `dataset_empty`,
+            `dataset_broken_row`, `dataset_duplicate_id`.
+    """
+    sources = [open_source(Path(file)) for file in data.files]
+    roles = (*inputs, ITEM_ID, LABEL)
+    columns = match_columns(roles, data.columns, sources)
+    texts = frozenset(role.name for role in roles if role.kind == "text")
+    table = read_columns(sources, columns, text_roles=texts, limit=data.limit)
+    if table.num_rows == 0:
+        raise UserError(Code.EMPTY_SPLIT, "The split has no rows; there is nothing to evaluate.")
+    item_ids = _item_ids(table)
+    given = [role for role in inputs if role.name in columns]
+    for role in given:
+        _check_column(role, table.column(role.name), columns[role.name], item_ids)
+    has_labels = LABEL_ROLE in columns
+    label_names = sources[0].label_names.get(columns[LABEL_ROLE]) if has_labels else None
+    labels = table.column(LABEL_ROLE) if has_labels else None
+    return Items(item_ids, table.select([r.name for r in given]), labels, label_names)
+
+
+def match_columns(
+    roles: Sequence[Role], named: dict[str, str], sources: Sequence[Source]
+) -> dict[str, str]:
+    """Column by role: the one named, else the one of the role's own name.
+
+    Raises:
+        UserError: `dataset_missing_column`, naming the columns that are there.
+    """
+    known = {role.name for role in roles}
+    strange = sorted(set(named) - known)
+    if strange:
+        raise UserError(
+            Code.SPEC_INVALID,
+            f"This task has no column role {strange[0]!r}; it has {', '.join(sorted(known))}.",
+        )
+    columns = {}
+    for role in roles:
+        column = named.get(role.name, role.name)
+        lacking = [source for source in sources if column not in source.columns]
+        if not lacking:
+            columns[role.name] = column
+        elif role.required or role.name in named:
+            raise _missing_column(role, column, lacking[0])
+    return columns
+
+
+def _missing_column(role: Role, column: str, source: Source) -> UserError:
+    found = ", ".join(source.columns[:50]) or "none"
+    return UserError(
+        Code.MISSING_COLUMN,
+        f"The data has no column {column!r}, which the task needs as its {role.name}. "
+        f"Columns of {source.path.name}: {found}.",
+        column=column,
+        role=role.name,
+        found=list(source.columns[:50]),
+    )
+
+
+def _item_ids(table: pa.Table) -> tuple[str, ...]:
+    """Ids as text; the row number where the data has none."""
+    if ID_ROLE not in table.column_names:
+        return tuple(str(number) for number in range(table.num_rows))
+    column = table.column(ID_ROLE)
+    if not (pa.types.is_integer(column.type) or _is_text(column.type)):
+        raise UserError(Code.BROKEN_ROW, f"item_id holds {column.type}, not text or integers.")
+    if column.null_count:
+        raise UserError(Code.BROKEN_ROW, f"{column.null_count} rows have no item_id.")
+    item_ids = tuple(str(value) for value in column.to_pylist())
+    if len(set(item_ids)) != len(item_ids):
+        seen: set[str] = set()
+        twice = next(i for i in item_ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+        raise UserError(
+            Code.DUPLICATE_ID, f"The item_id {twice!r} appears more than once.", item_id=twice
+        )
+    return item_ids
+
+
+def _check_column(
+    role: Role, values: pa.ChunkedArray, column: str, item_ids: tuple[str, ...]
+) -> None:
+    if role.kind == "text":
+        if not _is_text(values.type):
+            raise UserError(
+                Code.BROKEN_ROW,
+                f"The column {column!r} holds {values.type}, not text.",
+                column=column,
+            )
+        refuse_rows(pc.is_null(values), item_ids, f"have no text in the column {column!r}")
+    if role.kind == "image":
+        data = image_bytes(values, column)
+        empty = pc.equal(pc.fill_null(pc.binary_length(data), 0), 0)
+        refuse_rows(empty, item_ids, f"have no image in the column {column!r}")
+
+
+def refuse_rows(mask: pa.ChunkedArray, item_ids: Sequence[str], problem: str) -> None:
+    """Raise `dataset_broken_row` naming the first items for which `mask` is true."""
+    rows = pc.indices_nonzero(mask).to_pylist()
+    if rows:
+        shown = [item_ids[row] for row in rows[:MAX_SHOWN]]
+        raise UserError(
+            Code.BROKEN_ROW,
+            f"{len(rows)} of {len(item_ids)} rows {problem}; the first: {', '.join(shown)}.",
+            n_rows=len(rows),
+            item_ids=shown,
+        )
+
+
+def image_bytes(values: pa.ChunkedArray, column: str = "image") -> pa.ChunkedArray:
+    """The encoded images of a column: plain bytes, or the `{bytes, path}` of `datasets`.
+
+    Raises:
+        UserError: `dataset_broken_row` where the column holds something else.
+    """
+    if pa.types.is_struct(values.type) and values.type.get_field_index("bytes") >= 0:
+        data = pc.struct_field(values, "bytes")
+        return data if isinstance(data, pa.ChunkedArray) else pa.chunked_array([data])
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        return values
+    raise UserError(
+        Code.BROKEN_ROW,
+        f"The column {column!r} holds {values.type}; images must be in the table as bytes.",
+        column=column,
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

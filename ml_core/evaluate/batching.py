@@ -1,0 +1,52 @@
+"""Which rows are computed together: sorted by length, bounded by tokens."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+SHARES = 15
+"""A batch holds at most this part of the job: more pads short jobs for nothing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Batches of row numbers, longest rows first, and the bound they were cut by."""
+
+    batches: tuple[Rows, ...]
+    budget: int
+    useful_slots: int
+    padded_slots: int
+
+
+def plan_batches(lengths: NDArray[np.int64], *, budget: int, max_rows: int | None = None) -> Plan:
+    """Batches in which rows times longest row stay within `budget`.
+
+    Rows are sorted by length, longest first, so that memory runs out at once if it does, and ties
+    keep the order of the data. A row longer than the budget is a batch by itself. The budget is
+    never more than 1/15 of the job.
+
+    Args:
+        lengths: slots (tokens, or 1 an image) of each row, at least 1.
+        max_rows: bound on the rows of a batch besides the budget.
+    """
+    total = int(lengths.sum())
+    bound = max(1, min(budget, -(-total // SHARES)))
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        n_rows = max(1, bound // int(lengths[order[start]]))
+        n_rows = n_rows if max_rows is None else min(n_rows, max_rows)
+        batches.append(order[start : start + n_rows])
+        start += n_rows
+    padded = sum(len(rows) * int(lengths[rows[0]]) for rows in batches)
+    return Plan(tuple(batches), bound, total, padded)
+
+
+def histogram(sizes: Iterable[int]) -> dict[str, int]:
+    """How many batches had how many rows, by rows."""
+    numbers, counts = np.unique(np.fromiter(sizes, np.int64), return_counts=True)
+    return {str(n): int(c) for n, c in zip(numbers, counts, strict=True)}

@@ -1,0 +1,226 @@
+"""One evaluation from spec to result: check, load, batch, forward, write, score."""
+
+import dataclasses
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ml_core.data.labels import LabelMap, label_names, read_truth, resolve_label_map
+from ml_core.data.predictions import MISSING, Predictions, write_predictions
+from ml_core.data.schema import Items, read_items
+from ml_core.errors import Code, UserError
+from ml_core.evaluate.events import OnEvent, Reporter, ignore
+from ml_core.evaluate.tasks import Task, get_task
+from ml_core.load.checkpoint import Checkpoint, open_checkpoint
+from ml_core.load.config import classifier_labels
+from ml_core.metrics import get_metric
+from ml_core.results import EvaluationResult, Execution, ModelFacts, PredictionsFile
+from ml_core.scoring import score
+from ml_core.specs import EvaluationSpec
+
+PREDICTIONS_FILE = "predictions.parquet"
+RESULT_FILE = "result.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """Everything that holds before torch is imported."""
+
+    task: Task
+    items: Items
+    checkpoint: Checkpoint
+    label_map: LabelMap
+
+
+def run(
+    spec: EvaluationSpec, out_dir: str | os.PathLike[str], on_event: OnEvent = ignore
+) -> EvaluationResult:
+    """Evaluate as `spec` says; predictions and result are written into `out_dir` as well.
+
+    The result has scores where the data has a label column, and predictions alone where not.
+
+    Raises:
+        UserError: the spec, the data or the model is at fault.
+        PlatformError: this machine is.
+    """
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    reporter = Reporter(on_event)
+    reporter.phase("loading")
+    checked = check(spec)
+    with tempfile.TemporaryDirectory() as scratch:
+        model, execution, predictions = _predict(spec, checked, Path(scratch), reporter)
+    reporter.phase("scoring")
+    file = write_predictions(predictions, out / PREDICTIONS_FILE)
+    result = _result(spec, checked, model, execution, file)
+    refuse_too_many_errors(predictions, spec.max_error_share)
+    result = _with_scores(result, checked, predictions)
+    reporter.close()
+    seconds = execution.seconds | reporter.seconds
+    result = dataclasses.replace(result, execution=dataclasses.replace(execution, seconds=seconds))
+    result.write(out / RESULT_FILE)
+    return result
+
+
+def check(spec: EvaluationSpec) -> Checked:
+    """Data, checkpoint and labels, checked without torch. Raises UserError."""
+    task = get_task(spec.task)
+    for name in spec.metrics:
+        get_metric(name)
+    items = read_items(spec.data, task.inputs)
+    labels = label_names(items, spec.labels)
+    if items.labels is not None:
+        read_truth(items, labels)
+    checkpoint = open_checkpoint(Path(spec.model.path), max_parameters=spec.max_parameters)
+    model_labels = classifier_labels(checkpoint.config)
+    return Checked(task, items, checkpoint, resolve_label_map(model_labels, labels, spec.label_map))
+
+
+def _predict(
+    spec: EvaluationSpec, checked: Checked, scratch: Path, reporter: Reporter
+) -> tuple[ModelFacts, Execution, Predictions]:
+    """Load, and run every item. torch is imported here and not before."""
+    import torch
+
+    from ml_core.device import device_name, resolve_device, resolve_dtype
+    from ml_core.evaluate.batching import histogram, plan_batches
+    from ml_core.evaluate.engine import run_batches, softmax
+    from ml_core.evaluate.job import Request
+    from ml_core.seeding import seed_everything
+
+    engine = spec.engine
+    if engine.threads is not None:
+        torch.set_num_threads(engine.threads)
+    seed_everything(engine.seed)
+    device, dtype = resolve_device(engine.device), resolve_dtype(engine.dtype)
+    staged = checked.checkpoint.stage(scratch)
+    request = Request(spec, checked.items, checked.checkpoint, staged, device, dtype)
+    prepared = checked.task.load_runner()(request)
+    budget = engine.token_budget or prepared.default_budget
+    plan = plan_batches(prepared.lengths, budget=budget, max_rows=prepared.max_rows)
+    reporter.phase("running")
+    outputs = run_batches(
+        plan,
+        prepared.forward,
+        n_rows=len(checked.items),
+        n_outputs=len(checked.label_map.model_labels),
+        slots=prepared.slots,
+        reporter=reporter,
+    )
+    predictions = _predictions(checked, softmax(outputs.logits), prepared.truncated, outputs.errors)
+    weights = checked.checkpoint.weights
+    config = checked.checkpoint.config
+    model = ModelFacts(
+        prepared.architecture,
+        config.model_type,
+        prepared.n_parameters,
+        dict(weights.stored_parameters),
+        weights.files,
+        config.removed_keys,
+    )
+    execution = Execution(
+        device=str(device),
+        device_name=device_name(device),
+        dtype=engine.dtype,
+        attention=prepared.attention,
+        threads=torch.get_num_threads(),
+        seed=engine.seed,
+        max_length=prepared.max_length,
+        token_budget=plan.budget,
+        batch_rows=prepared.max_rows,
+        batch_sizes=histogram(outputs.batch_sizes),
+        useful_slots=plan.useful_slots,
+        padded_slots=outputs.padded_slots,
+        oom_halvings=outputs.oom_halvings,
+        n_items=len(checked.items),
+        n_truncated=int(prepared.truncated.sum()),
+        n_errors=len(outputs.errors),
+        seconds=dict(reporter.seconds),
+        notes=prepared.notes,
+    )
+    return model, execution, predictions
+
+
+def _predictions(
+    checked: Checked,
+    probabilities: np.ndarray[tuple[int, int], np.dtype[np.float32]],
+    truncated: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    errors: dict[int, str],
+) -> Predictions:
+    """Model outputs as predictions over the data's labels; ties go to the first label."""
+    projected = checked.label_map.project(probabilities)
+    index = np.argmax(np.nan_to_num(projected, nan=-1.0), axis=1).astype(np.int64)
+    index[list(errors)] = MISSING
+    projected[list(errors)] = np.nan
+    said = tuple(errors.get(row) for row in range(len(index)))
+    labels = checked.label_map.labels
+    return Predictions(checked.items.item_ids, labels, index, projected, truncated, said)
+
+
+def _result(
+    spec: EvaluationSpec,
+    checked: Checked,
+    model: ModelFacts,
+    execution: Execution,
+    file: PredictionsFile,
+) -> EvaluationResult:
+    from ml_core.device import environment_facts
+
+    return EvaluationResult(
+        task=spec.task,
+        spec=spec,
+        labels=checked.label_map.labels,
+        label_map=checked.label_map.to_names(),
+        model=model,
+        execution=execution,
+        environment=environment_facts(),
+        predictions=file,
+    )
+
+
+def _with_scores(
+    result: EvaluationResult, checked: Checked, predictions: Predictions
+) -> EvaluationResult:
+    """`result` with scores, where the labels are at hand."""
+    if checked.items.labels is None:
+        return result
+    truth = read_truth(checked.items, checked.label_map.labels)
+    scores = score(
+        predictions,
+        truth,
+        metrics=result.spec.metrics or checked.task.metrics,
+        seed=result.spec.engine.seed,
+        bootstrap_draws=result.spec.bootstrap_draws,
+    )
+    return dataclasses.replace(result, scores=scores)
+
+
+def refuse_too_many_errors(predictions: Predictions, max_error_share: float) -> None:
+    """Raise `too_many_item_errors`, or `out_of_memory` where that is what all of them say."""
+    failed = [(i, e) for i, e in zip(predictions.item_ids, predictions.errors, strict=True) if e]
+    n_items = len(predictions.item_ids)
+    if len(failed) <= max_error_share * n_items:
+        return
+    causes = sorted({error for _, error in failed})
+    item, error = failed[0]
+    if causes == ["out_of_memory"]:
+        raise UserError(
+            Code.OUT_OF_MEMORY,
+            f"{len(failed)} of {n_items} items need more memory than the job has, even one at "
+            "a time.",
+            n_failed=len(failed),
+        )
+    raise UserError(
+        Code.TOO_MANY_ITEM_ERRORS,
+        f"{len(failed)} of {n_items} items gave no prediction, more than the share of "
+        f"{max_error_share:.0%} allowed. The first, item {item}: {_explain(error)}.",
+        n_failed=len(failed),
+        causes=causes[:10],
+        item_id=item,
+    )
+
+
+def _explain(error: str) -> str:
+    return "the model's outputs are not finite numbers" if error == "not_finite" else error

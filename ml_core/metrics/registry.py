@@ -1,0 +1,89 @@
+"""The metrics by name: how each becomes a value with its error and interval."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml_core.errors import Code, UserError
+from ml_core.metrics.cells import Cells
+from ml_core.metrics.classification import accuracy, bootstrap_macro_f1, macro_f1
+from ml_core.metrics.uncertainty import (
+    Interval,
+    percentile_interval,
+    share_standard_error,
+    wilson_interval,
+)
+from ml_core.results import MetricValue
+from ml_core.seeding import generator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a metric needs besides the cells."""
+
+    n_missing: int
+    n_draws: int
+    seed: int
+
+
+def accuracy_value(cells: Cells, setting: Setting) -> MetricValue:
+    """Accuracy with its standard error and Wilson's interval."""
+    interval = wilson_interval(cells.n_correct, cells.n)
+    se = share_standard_error(cells.n_correct, cells.n)
+    method = "share of right predictions; se sd/sqrt(n); Wilson 95 % interval"
+    return _value("accuracy", accuracy(cells), cells, setting, se, interval, method)
+
+
+def macro_f1_value(cells: Cells, setting: Setting) -> MetricValue:
+    """Macro-F1 with the spread of a seeded bootstrap over items; fewer than two items have none."""
+    n_draws = setting.n_draws if cells.n >= 2 else 0
+    draws = bootstrap_macro_f1(cells, n_draws=n_draws, rng=generator(setting.seed))
+    se = float(np.std(draws, ddof=1)) if len(draws) >= 2 else None
+    method = (
+        "mean F1 over labels seen in truth or predictions; percentile bootstrap over items, "
+        f"{n_draws} draws, seed {setting.seed}, 95 % interval"
+    )
+    interval = percentile_interval(draws)
+    return _value("macro_f1", macro_f1(cells), cells, setting, se, interval, method)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named metric. To add one: a function like those above and a line in `METRICS`."""
+
+    name: str
+    title: str
+    compute: Callable[[Cells, Setting], MetricValue]
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "Accuracy", accuracy_value),
+        Metric("macro_f1", "Macro F1", macro_f1_value),
+    )
+}
+
+
+def get_metric(name: str) -> Metric:
+    """The metric called `name`. Raises UserError `metric_unknown`."""
+    if name not in METRICS:
+        known = ", ".join(sorted(METRICS))
+        raise UserError(
+            Code.METRIC_UNKNOWN, f"There is no metric {name!r}; there are {known}.", metric=name
+        )
+    return METRICS[name]
+
+
+def _value(
+    name: str,
+    value: float | None,
+    cells: Cells,
+    setting: Setting,
+    se: float | None,
+    interval: Interval | None,
+    method: str,
+) -> MetricValue:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return MetricValue(name, value, "higher", cells.n, setting.n_missing, se, low, high, method)

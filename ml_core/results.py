@@ -1,0 +1,146 @@
+"""What a job answers: frozen, versioned, JSON both ways."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ml_core.records import from_json, to_json
+from ml_core.specs import EvaluationSpec
+
+RESULT_VERSION = 1
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One number with its uncertainty.
+
+    `n` items were scored, `n_missing` gave no prediction and are in none of the numbers. A value
+    that does not exist is None, never 0. `method` says how `se` and the 95 % interval came about.
+    """
+
+    name: str
+    value: float | None
+    direction: Direction
+    n: int
+    n_missing: int
+    se: float | None
+    ci_low: float | None
+    ci_high: float | None
+    method: str
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Scores of one label; None where the ratio has an empty denominator."""
+
+    label: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often a label (row) was predicted as a label (column): (row, column, count), sorted."""
+
+    labels: tuple[str, ...]
+    cells: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything computed from predictions and labels together."""
+
+    metrics: tuple[MetricValue, ...]
+    per_class: tuple[ClassScore, ...]
+    confusion: Confusion
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What was loaded. `removed_config_keys` are runtime settings we did not take over."""
+
+    architecture: str
+    model_type: str
+    parameters: int
+    stored_parameters: dict[str, int]
+    weight_files: tuple[str, ...]
+    removed_config_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How it was computed, as used and not as asked for.
+
+    `batch_sizes` counts batches by their number of rows. `useful_slots` are the tokens (or images)
+    of the items, `padded_slots` those computed. Seconds are wall time by phase.
+    """
+
+    device: str
+    device_name: str
+    dtype: str
+    attention: str | None
+    threads: int
+    seed: int
+    max_length: int | None
+    token_budget: int | None
+    batch_rows: int | None
+    batch_sizes: dict[str, int]
+    useful_slots: int
+    padded_slots: int
+    oom_halvings: int
+    n_items: int
+    n_truncated: int
+    n_errors: int
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PredictionsFile:
+    """The per-sample file beside the result."""
+
+    file: str
+    sha256: str
+    size_bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """One evaluation. `scores` is None where the labels were not given to the job."""
+
+    task: str
+    spec: EvaluationSpec
+    labels: tuple[str, ...]
+    label_map: dict[str, str | None]
+    model: ModelFacts
+    execution: Execution
+    environment: dict[str, str]
+    predictions: PredictionsFile
+    scores: Scores | None = None
+    version: int = field(default=RESULT_VERSION)
+
+    def metric(self, name: str) -> MetricValue:
+        """The metric called `name`. Raises KeyError."""
+        found = [m for m in (self.scores.metrics if self.scores else ()) if m.name == name]
+        if not found:
+            raise KeyError(name)
+        return found[0]
+
+    def to_json(self) -> dict[str, object]:
+        return dict(to_json(self))
+
+    @classmethod
+    def from_json(cls, value: object) -> "EvaluationResult":
+        """Raises RecordError (a ValueError) or UserError for a value that is no result."""
+        return from_json(cls, value)
+
+    def write(self, path: Path) -> None:
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False)
+        path.write_text(text, encoding="utf-8")

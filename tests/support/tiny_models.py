@@ -1,0 +1,125 @@
+"""Checkpoints of a few kilobytes, built from a config, with tokenizers trained on a few lines."""
+
+import json
+from pathlib import Path
+
+SENTENCES = (
+    "the cat sat on the mat",
+    "a good film with a fine story",
+    "a bad film with a dull story",
+    "dogs and cats are not the same",
+    "this was a very long and very good day",
+    "nobody liked the end of it",
+)
+LABELS = ("negative", "positive")
+
+
+def train_tokenizer(vocab_size: int = 200):
+    """A BERT-like fast tokenizer over `SENTENCES`."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=special)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=64,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def save_text_classifier(
+    folder: Path, *, labels: tuple[str, ...] | None = LABELS, seed: int = 0, **config: object
+) -> Path:
+    """A two-layer BERT of width 16 with a head for `labels`, and its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(seed)
+    tokenizer = train_tokenizer()
+    names = labels or ("LABEL_0", "LABEL_1")
+    settings = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: at for at, name in enumerate(names)},
+    } | config
+    model = BertForSequenceClassification(BertConfig(**settings))
+    torch.nn.init.normal_(model.classifier.weight, std=1.0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_decoder_classifier(folder: Path, *, pad_token: bool) -> Path:
+    """A GPT-2 classifier, which finds the last token of a row by the padding id."""
+    import torch
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer()
+    if not pad_token:
+        tokenizer.pad_token = None
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=16,
+        n_layer=1,
+        n_head=2,
+        n_positions=64,
+        id2label=dict(enumerate(LABELS)),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=2,
+        eos_token_id=3,
+    )
+    model = GPT2ForSequenceClassification(config)
+    torch.nn.init.normal_(model.score.weight, std=1.0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_image_classifier(
+    folder: Path, *, labels: tuple[str, ...] = ("dark", "bright"), image_size: int = 16
+) -> Path:
+    """A one-layer ViT over `image_size` pixels, and its image processor."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    torch.manual_seed(0)
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=image_size,
+        patch_size=8,
+        id2label=dict(enumerate(labels)),
+        label2id={name: at for at, name in enumerate(labels)},
+    )
+    model = ViTForImageClassification(config)
+    torch.nn.init.normal_(model.classifier.weight, std=1.0)
+    model.save_pretrained(folder)
+    size = {"height": image_size, "width": image_size}
+    ViTImageProcessorPil(size=size).save_pretrained(folder)
+    return folder
+
+
+def edit_json(path: Path, **values: object) -> None:
+    """Set keys of a JSON file; a value of None takes the key out."""
+    content = json.loads(path.read_text(encoding="utf-8")) | values
+    kept = {key: value for key, value in content.items() if value is not None}
+    path.write_text(json.dumps(kept), encoding="utf-8")
