@@ -4,6 +4,8 @@ The defaults are those of one machine: SQLite, a local folder, an embedded Valke
 `manage.py up`. `DATABASE_URL`, `REDIS_URL` and `STORAGE_URL` switch to the production set.
 """
 
+import base64
+import os
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -149,6 +151,10 @@ CELERY_TASK_ROUTES = {
     "hub.*": {"queue": "hub"},
 }
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep-runs": {"task": "evaluation.tasks.sweep_runs", "schedule": 10.0},
+    "sweep-benchmarks": {"task": "evaluation.tasks.sweep_benchmarks", "schedule": 300.0},
+}
 
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'store'}")
 SIGNED_DOWNLOADS = env.bool("SIGNED_DOWNLOADS", default=False)
@@ -316,9 +322,21 @@ RUN_LEASE_S = env.int("RUN_LEASE_S", default=60)
 RUN_WALL_LIMIT_S = env.int("RUN_WALL_LIMIT_S", default=3600)
 RUN_MEMORY_LIMIT_BYTES = env.int("RUN_MEMORY_LIMIT_BYTES", default=8 * 1024**3)
 RUN_MAX_ATTEMPTS = 3
+RUN_DAILY_LIMIT = env.int("RUN_DAILY_LIMIT", default=500)
+"""Runs that one user may start within 24 hours; 0 for no limit. Our faults do not count."""
+RUN_POOL = env.str("RUN_POOL", default="cpu")
+"""Pool that new runs wait in."""
+WORKER_POOLS = env.list("WORKER_POOLS", default=["cpu"])
+"""Pools from which a worker of this installation takes runs."""
 ALLOW_UNCAGED_RUNS = env.bool("ALLOW_UNCAGED_RUNS", default=False)
 WORKER_DIR = Path(env.str("WORKER_DIR", default=str(DATA_DIR / "worker"))).resolve()
 """Working folders of jobs and the worker's own Hub cache."""
+INSTANCE_KEY = secret(
+    "INSTANCE_KEY",
+    directory=SECRETS_DIR,
+    generate=lambda: base64.b64encode(os.urandom(32)).decode(),
+)
+"""Ed25519 private key in base64, with which this instance signs records."""
 
 # --- Logs ------------------------------------------------------------------------------------
 

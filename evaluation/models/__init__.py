@@ -1,0 +1,35 @@
+from evaluation.models.benchmark import Benchmark, BenchmarkFile, BenchmarkVersion, TaskType
+from evaluation.models.run import (
+    ACTIVE,
+    CLOSED,
+    HELD,
+    MOVES,
+    ErrorFamily,
+    Run,
+    RunKind,
+    RunState,
+    states_before,
+)
+from evaluation.models.score import Direction, LeaderboardEntry, Score
+from evaluation.models.worker import ALIVE_WITHIN, Worker
+
+__all__ = [
+    "ACTIVE",
+    "ALIVE_WITHIN",
+    "CLOSED",
+    "HELD",
+    "MOVES",
+    "Benchmark",
+    "BenchmarkFile",
+    "BenchmarkVersion",
+    "Direction",
+    "ErrorFamily",
+    "LeaderboardEntry",
+    "Run",
+    "RunKind",
+    "RunState",
+    "Score",
+    "TaskType",
+    "Worker",
+    "states_before",
+]

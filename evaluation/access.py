@@ -1,0 +1,122 @@
+"""The only doors to benchmarks and runs for anything a caller names."""
+
+from __future__ import annotations
+
+import uuid
+
+from evaluation.errors import BenchmarkNotFound, RunNotFound
+from evaluation.models import Benchmark, Run
+from hub.access import Level, get_repo_for_read, level_of
+from hub.auth import Actor
+from hub.errors import InvalidInput, PermissionDenied, RepoNotFound
+from hub.models import Repo, TokenScope
+
+
+def get_benchmark_for_read(actor: Actor, namespace: str, name: str, task_id: str) -> Benchmark:
+    """The benchmark, if `actor` may read its data set; a retired one too.
+
+    Raises:
+        BenchmarkNotFound: there is none that the caller may know of.
+        RepoMoved: its data set was renamed.
+    """
+    dataset = _readable_dataset(actor, namespace, name)
+    benchmark = (
+        Benchmark.objects.filter(dataset=dataset, task_id=task_id)
+        .select_related("current", "dataset__namespace")
+        .first()
+    )
+    if benchmark is None or benchmark.current is None:
+        raise BenchmarkNotFound
+    return benchmark
+
+
+def find_benchmark(actor: Actor, benchmark_id: str) -> Benchmark:
+    """The benchmark called `namespace/name/task`, or `namespace/name` where there is one task.
+
+    Raises:
+        InvalidInput: the id is malformed or names a data set of several tasks.
+        BenchmarkNotFound: as `get_benchmark_for_read`.
+    """
+    parts = benchmark_id.strip("/").split("/")
+    if len(parts) == 3:
+        return get_benchmark_for_read(actor, *parts)
+    if len(parts) != 2:
+        raise InvalidInput("A benchmark is named “namespace/name/task” or “namespace/name”.")
+    tasks = list(
+        Benchmark.objects.active()
+        .filter(dataset=_readable_dataset(actor, *parts))
+        .values_list("task_id", flat=True)[:21]
+    )
+    if not tasks:
+        raise BenchmarkNotFound
+    if len(tasks) > 1:
+        names = ", ".join(f"{benchmark_id}/{task}" for task in tasks)
+        raise InvalidInput(f"This data set has several benchmarks. Name one of: {names}.")
+    return get_benchmark_for_read(actor, *parts, tasks[0])
+
+
+def get_run_for_read(actor: Actor, run_id: uuid.UUID) -> Run:
+    """The run, if `actor` may read both its model and its data set. Raises `RunNotFound`."""
+    run = Run.objects.with_names().filter(pk=run_id).first()
+    if run is None or not _may_read(actor, run):
+        raise RunNotFound
+    return run
+
+
+def get_run_for_cancel(actor: Actor, run_id: uuid.UUID) -> Run:
+    """The run, if `actor` may stop it.
+
+    Raises:
+        RunNotFound: as for reading.
+        AuthenticationRequired, PermissionDenied: readable, but somebody else's.
+    """
+    run = get_run_for_read(actor, run_id)
+    user = actor.require_user()
+    if not may_cancel(actor, run):
+        raise PermissionDenied(
+            "This token may only read."
+            if user.pk == run.owner_id
+            else "Only the person who started a run may cancel it."
+        )
+    return run
+
+
+def may_cancel(actor: Actor, run: Run) -> bool:
+    if actor.user is None or not _token_may_act(actor, run.model_repo):
+        return False
+    return actor.user.is_superuser or actor.user.pk == run.owner_id
+
+
+def require_may_start(actor: Actor, model_repo: Repo) -> None:
+    """Lets a signed-in user pass who may read `model_repo`.
+
+    A token must be of scope write, or fine-grained with a write grant on the model.
+
+    Raises:
+        AuthenticationRequired, PermissionDenied
+    """
+    actor.require_user()
+    if not _token_may_act(actor, model_repo):
+        raise PermissionDenied("This token may only read. Starting a run needs scope “write”.")
+
+
+def _token_may_act(actor: Actor, model_repo: Repo) -> bool:
+    if actor.token is None or actor.token.scope == TokenScope.WRITE:
+        return True
+    if actor.token.scope == TokenScope.READ or actor.token.is_internal:
+        return False
+    return actor.token.grants.filter(repo=model_repo, can_write=True).exists()
+
+
+def _may_read(actor: Actor, run: Run) -> bool:
+    dataset = run.benchmark_version.benchmark.dataset
+    return all(level_of(actor, repo) >= Level.READ for repo in (run.model_repo, dataset))
+
+
+def _readable_dataset(actor: Actor, namespace: str, name: str) -> Repo:
+    try:
+        return get_repo_for_read(actor, "dataset", namespace, name)
+    except RepoNotFound as error:
+        missing = BenchmarkNotFound()
+        missing.status = error.status
+        raise missing from None

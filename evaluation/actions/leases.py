@@ -1,0 +1,238 @@
+"""The worker's side of a run's life: claim, renew, end. And what happens when the worker does not.
+
+Every change is one conditional update on the lease under which the run was claimed, so that a race
+has one winner, and a worker that comes back late can write nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from evaluation.actions.leaderboards import place_run
+from evaluation.actions.runs import NOT_STARTED, error_fields, note_run, ring_for
+from evaluation.errors import LeaseLost
+from evaluation.models import HELD, ErrorFamily, Run, RunState, Score, Worker, states_before
+from evaluation.queries import next_run_ids
+from hub.models import AccessToken
+
+BACK_OFF_S = (5, 30, 120)
+"""Pause before the second, third, … try after a fault of ours."""
+CLAIM_TRIES = 10
+_RELEASED: dict[str, Any] = {"lease_token": "", "lease_expires_at": None, "access_token": None}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job has come. None leaves a value as it is."""
+
+    phase: str | None = None
+    items_done: int | None = None
+    items_total: int | None = None
+    items_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What the worker learns when it renews its lease."""
+
+    is_cancel_requested: bool
+    is_worker_stopping: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a finished run leaves, committed together."""
+
+    scores: list[Score]
+    record: dict[str, Any]
+    record_digest: str
+    signature: str
+    predictions_key: str
+    predictions_sha256: str
+    predictions_size_bytes: int
+    confusion: dict[str, Any] | None
+
+
+def claim_run(*, worker: Worker) -> Run | None:
+    """The next run by fair share, held by `worker` under a fresh lease; None if nothing waits."""
+    for _ in range(CLAIM_TRIES):
+        candidates = list(islice(next_run_ids(worker.pools), 3))
+        if not candidates:
+            return None
+        for run_id in candidates:
+            if (run := _claim(run_id, worker)) is not None:
+                return run
+    return None
+
+
+def start_job(*, run: Run) -> None:
+    """The job itself begins. Raises `LeaseLost`."""
+    now = timezone.now()
+    _change(run, RunState.RUNNING, started_at=now, heartbeat_at=now, lease_expires_at=_lease(now))
+
+
+def heartbeat_run(*, run: Run, progress: Progress | None = None) -> Beat:
+    """Renews the lease and notes progress. Raises `LeaseLost`."""
+    now = timezone.now()
+    news = {k: v for k, v in vars(progress or Progress()).items() if v is not None}
+    changed = _held(run).update(heartbeat_at=now, lease_expires_at=_lease(now), **news)
+    if not changed:
+        raise LeaseLost(str(run.pk))
+    row = Run.objects.values("is_cancel_requested", "worker__stopping_at").get(pk=run.pk)
+    return Beat(row["is_cancel_requested"], row["worker__stopping_at"] is not None)
+
+
+def finish_run(*, run: Run, outcome: Outcome) -> None:
+    """Commits all the run has to show, once. Raises `LeaseLost`, and then nothing is kept."""
+    with transaction.atomic():
+        _drop_token(run)
+        _change(
+            run,
+            RunState.FINISHED,
+            finished_at=timezone.now(),
+            record=outcome.record,
+            record_digest=outcome.record_digest,
+            signature=outcome.signature,
+            predictions_key=outcome.predictions_key,
+            predictions_sha256=outcome.predictions_sha256,
+            predictions_size_bytes=outcome.predictions_size_bytes,
+            confusion=outcome.confusion,
+            phase="",
+            **_RELEASED,
+        )
+        for score in outcome.scores:
+            score.run = run
+        Score.objects.bulk_create(outcome.scores)
+        place_run(run=run)
+        note_run("run.finished", run, None)
+
+
+def fail_run(
+    *, run: Run, family: str, code: str, message: str, details: dict[str, Any] | None = None
+) -> None:
+    """Closes the run with a reason; a fault of ours puts it back in the queue while tries remain.
+
+    A run that somebody has asked to stop ends as cancelled, whatever else happened to it.
+
+    Raises: LeaseLost.
+    """
+    with transaction.atomic():
+        _drop_token(run)
+        run.refresh_from_db(fields=["is_cancel_requested"])
+        _end(run, _held(run), ErrorReason(family, code, message, details or {}))
+
+
+def release_run(*, run: Run) -> None:
+    """Puts the run back because its worker is told to stop; that try does not count.
+
+    Raises: LeaseLost.
+    """
+    with transaction.atomic():
+        _drop_token(run)
+        _change(run, RunState.QUEUED, attempt=F("attempt") - 1, **NOT_STARTED, **_RELEASED)
+        note_run("run.released", run, None)
+        ring_for(run)
+
+
+def requeue_expired_runs(*, now: datetime | None = None) -> int:
+    """Takes runs from workers that have not renewed their lease; returns how many."""
+    now = now or timezone.now()
+    expired = Run.objects.filter(state__in=HELD, lease_expires_at__lt=now)
+    return sum(_take_back(run, now) for run in expired.select_related("model_repo"))
+
+
+@dataclass(frozen=True)
+class ErrorReason:
+    family: str
+    code: str
+    message: str
+    details: dict[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        return error_fields(self.family, self.code, self.message, self.details)
+
+
+CANCELLED = ErrorReason(ErrorFamily.CANCELLED, "cancelled", "Cancelled on request.", {})
+
+
+def _take_back(run: Run, now: datetime) -> bool:
+    """Whether the lease of `run` was still the expired one, and the run was taken."""
+    reason = ErrorReason(
+        ErrorFamily.SYSTEM, "worker_lost", "The worker stopped answering.", {"tries": run.attempt}
+    )
+    try:
+        with transaction.atomic():
+            _drop_token(run)
+            _end(run, _held(run).filter(lease_expires_at__lt=now), reason)
+    except LeaseLost:
+        return False
+    return True
+
+
+def _end(run: Run, held: QuerySet[Run], reason: ErrorReason) -> None:
+    """Takes the run from its worker: back to the queue where another try may help, else closed."""
+    now = timezone.now()
+    if run.is_cancel_requested:
+        reason = CANCELLED
+    changes: dict[str, Any] = {"state_since": now, **reason.fields(), **_RELEASED}
+    is_retried = reason.family == ErrorFamily.SYSTEM and run.attempt < settings.RUN_MAX_ATTEMPTS
+    if is_retried:
+        pause = timedelta(seconds=BACK_OFF_S[min(run.attempt, len(BACK_OFF_S)) - 1])
+        changes |= {"state": RunState.QUEUED, "not_before": now + pause, **NOT_STARTED}
+    else:
+        is_cancelled = reason.family == ErrorFamily.CANCELLED
+        state = RunState.CANCELLED if is_cancelled else RunState.FAILED
+        changes |= {"state": state, "finished_at": now}
+    if not held.filter(state__in=states_before(changes["state"])).update(**changes):
+        raise LeaseLost(str(run.pk))
+    note_run(f"run.{changes['state']}", run, None, code=reason.code, attempt=run.attempt)
+    if is_retried:
+        ring_for(run)
+
+
+def _claim(run_id: Any, worker: Worker) -> Run | None:
+    now = timezone.now()
+    changed = Run.objects.filter(pk=run_id, state=RunState.QUEUED, not_before__lte=now).update(
+        state=RunState.PREPARING,
+        state_since=now,
+        worker=worker,
+        lease_token=secrets.token_hex(16),
+        lease_expires_at=_lease(now),
+        heartbeat_at=now,
+        claimed_at=now,
+        attempt=F("attempt") + 1,
+        phase="fetching",
+        **error_fields("", "", "", None),
+    )
+    return Run.objects.with_names().get(pk=run_id) if changed else None
+
+
+def _change(run: Run, state: RunState, **changes: Any) -> None:
+    """Moves a run that is still held under its lease to `state`. Raises `LeaseLost`."""
+    allowed = _held(run).filter(state__in=states_before(state))
+    if not allowed.update(state=state, state_since=timezone.now(), **changes):
+        raise LeaseLost(str(run.pk))
+    run.refresh_from_db()
+
+
+def _held(run: Run) -> QuerySet[Run]:
+    """The row, as long as the lease is the one under which `run` was read."""
+    return Run.objects.filter(pk=run.pk, state__in=HELD, lease_token=run.lease_token or "-")
+
+
+def _drop_token(run: Run) -> None:
+    held = _held(run).values("access_token_id")
+    AccessToken.objects.filter(pk__in=held, is_internal=True).delete()
+
+
+def _lease(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.RUN_LEASE_S)

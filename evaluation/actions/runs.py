@@ -1,0 +1,199 @@
+"""Starting, cancelling and trying again: what people do with runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from evaluation.errors import RunClosed, RunLimitReached
+from evaluation.models import ACTIVE, HELD, BenchmarkVersion, ErrorFamily, Run, RunKind, RunState
+from evaluation.queries import runs_counted_against
+from evaluation.spec import build_spec
+from hub.actions.audit import record
+from hub.actions.repos import DEFAULT_BRANCH
+from hub.doorbell import ring
+from hub.errors import Conflict, InvalidInput
+from hub.models import Repo, User
+from hub.site import git_of
+from hub.vcs import Repository
+
+MAX_HISTORY = 20_000
+MAX_LABEL_MAP = 2000
+NOT_STARTED: dict[str, Any] = {
+    "worker": None,
+    "claimed_at": None,
+    "started_at": None,
+    "phase": "",
+    "items_done": 0,
+    "items_total": None,
+    "items_per_s": None,
+    "is_cancel_requested": False,
+}
+"""What a run in the queue knows of work already done on it: nothing."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """`is_new` is False where a run of the same commit on the same version was under way."""
+
+    run: Run
+    is_new: bool
+
+
+def start_run(
+    *,
+    model_repo: Repo,
+    version: BenchmarkVersion,
+    acting_user: User,
+    revision: str = DEFAULT_BRANCH,
+    label_map: dict[str, str | None] | None = None,
+) -> Started:
+    """A queued run of the model at `revision`, frozen to commits; the caller has checked access.
+
+    Asking twice does no work twice: a run of the same commit on the same version that is still
+    under way is returned, whoever started it. All who may start one may also see it.
+
+    Raises:
+        RevisionNotFound: the model has no such revision.
+        InvalidInput: the model repository or the label map cannot be used.
+        Conflict: a run of that commit with another label map is under way.
+        RunLimitReached: the user has started as many as allowed within a day.
+    """
+    _check_label_map(label_map)
+    if not version.benchmark.is_active:
+        raise InvalidInput("This benchmark is retired: its data set no longer declares it.")
+    git = git_of(model_repo)
+    commit = git.resolve(revision or DEFAULT_BRANCH)
+    spec = build_spec(
+        model_repo=model_repo, model_commit=commit, version=version, label_map=label_map
+    )
+    wanted = {
+        "kind": RunKind.EVALUATE,
+        "model_repo": model_repo,
+        "model_commit": commit,
+        "benchmark_version": version,
+    }
+    if (active := _active_run(wanted)) is not None:
+        return _joined(active, label_map)
+    _check_limit(acting_user)
+    height = commit_height(git, commit)
+    try:
+        with transaction.atomic():
+            run = Run.objects.create(
+                **wanted, owner=acting_user, model_height=height, spec=spec, pool=settings.RUN_POOL
+            )
+            note_run("run.started", run, acting_user)
+            ring_for(run)
+    except IntegrityError:
+        active = _active_run(wanted)
+        if active is None:
+            raise
+        return _joined(active, label_map)
+    return Started(run, is_new=True)
+
+
+def cancel_run(*, run: Run, acting_user: User) -> Run:
+    """Stops a waiting run at once, and asks the worker of a held one to stop.
+
+    Raises: RunClosed.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        error = error_fields(ErrorFamily.CANCELLED, "cancelled", "Cancelled on request.", None)
+        closed = Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(
+            state=RunState.CANCELLED, state_since=now, finished_at=now, **error
+        )
+        asked = closed or Run.objects.filter(pk=run.pk, state__in=HELD).update(
+            is_cancel_requested=True
+        )
+        if not asked:
+            raise RunClosed
+        note_run("run.cancelled" if closed else "run.cancel_requested", run, acting_user)
+    run.refresh_from_db()
+    return run
+
+
+def requeue_run(*, run: Run, acting_user: User) -> Run:
+    """An operator's second try of a failed run, with all tries before it.
+
+    Raises: RunClosed: it is not failed. Conflict: the same is under way in another run.
+    """
+    try:
+        with transaction.atomic():
+            changed = Run.objects.filter(pk=run.pk, state=RunState.FAILED).update(
+                state=RunState.QUEUED,
+                state_since=timezone.now(),
+                not_before=timezone.now(),
+                attempt=0,
+                finished_at=None,
+                **error_fields("", "", "", None),
+                **NOT_STARTED,
+            )
+            if not changed:
+                raise RunClosed("Only a failed run can be tried again.")
+            note_run("run.requeued", run, acting_user)
+            ring_for(run)
+    except IntegrityError:
+        raise Conflict("The same model commit is already under way on this benchmark.") from None
+    run.refresh_from_db()
+    return run
+
+
+def commit_height(git: Repository, commit_sha: str) -> int | None:
+    """Number of commits up to `commit_sha` on the default branch; None if it is not on it."""
+    history = git.log(git.resolve(DEFAULT_BRANCH), limit=MAX_HISTORY)
+    if all(commit.sha != commit_sha for commit in history):
+        return None
+    return git.count_commits(commit_sha)
+
+
+def error_fields(
+    family: str, code: str, message: str, details: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "error_family": family,
+        "error_code": code,
+        "error_message": message,
+        "error_details": details or {},
+    }
+
+
+def _active_run(wanted: dict[str, Any]) -> Run | None:
+    return Run.objects.with_names().filter(**wanted, state__in=ACTIVE).first()
+
+
+def _joined(active: Run, label_map: dict[str, str | None] | None) -> Started:
+    if active.spec.get("label_map") != label_map:
+        raise Conflict(
+            "This commit is already under way on this benchmark with another label map. "
+            "Wait for that run to end, or cancel it."
+        )
+    return Started(active, is_new=False)
+
+
+def _check_label_map(label_map: dict[str, str | None] | None) -> None:
+    if label_map is not None and not 0 < len(label_map) <= MAX_LABEL_MAP:
+        raise InvalidInput(f"A label map has 1 to {MAX_LABEL_MAP} entries.")
+
+
+def _check_limit(user: User) -> None:
+    limit = settings.RUN_DAILY_LIMIT
+    if limit and not user.is_superuser and runs_counted_against(user) >= limit:
+        raise RunLimitReached(
+            f"You have started {limit} runs within a day, which is the limit here. "
+            "Runs that were cancelled or failed by our fault do not count."
+        )
+
+
+def note_run(verb: str, run: Run, actor: User | None, **details: Any) -> None:
+    record(verb=verb, actor=actor, target=str(run.pk), repo=run.model_repo, **details)
+
+
+def ring_for(run: Run) -> None:
+    from evaluation.tasks import execute_run  # tasks name their actions: a cycle at import
+
+    ring(execute_run, str(run.pk))

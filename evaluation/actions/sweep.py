@@ -1,0 +1,35 @@
+"""What was missed is done: rings that were lost with the broker, news that nobody heard."""
+
+from __future__ import annotations
+
+from django.db.models import F, Q
+
+from evaluation import tasks
+from evaluation.actions.benchmarks import refresh_benchmarks
+from evaluation.queries import idle_slots, waiting_run_ids
+from hub.doorbell import ring
+from hub.models import Repo, RepoType
+
+BATCH = 200
+
+
+def ring_idle_workers() -> int:
+    """Rings once for each idle slot while runs wait, so that rings do not pile up."""
+    run_ids = waiting_run_ids(limit=idle_slots())
+    for run_id in run_ids:
+        ring(tasks.execute_run, str(run_id))
+    return len(run_ids)
+
+
+def refresh_stale_benchmarks() -> int:
+    """Reads data sets again whose branch has moved since their `eval.yaml` was read.
+
+    Data sets without such a file are not looked at here: their next push brings news again.
+    """
+    stale = Repo.objects.filter(
+        Q(benchmark_file__isnull=False) & ~Q(benchmark_file__commit_sha=F("head_sha")),
+        repo_type=RepoType.DATASET,
+    )[:BATCH]
+    for dataset in stale:
+        refresh_benchmarks(dataset=dataset)
+    return len(stale)

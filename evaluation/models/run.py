@@ -1,0 +1,196 @@
+"""Runs: work on a model. The row is the truth about a job; a task is only its doorbell."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from evaluation.models.benchmark import BenchmarkVersion
+from evaluation.models.visibility import readable_repos
+from evaluation.models.worker import Worker
+from hub.auth import Actor
+from hub.models import AccessToken, Repo, User
+
+
+class RunKind(models.TextChoices):
+    EVALUATE = "evaluate", _("Evaluation")
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    PREPARING = "preparing", _("preparing")
+    RUNNING = "running", _("running")
+    FINISHED = "finished", _("finished")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+MOVES: dict[RunState, frozenset[RunState]] = {
+    RunState.QUEUED: frozenset({RunState.PREPARING, RunState.CANCELLED}),
+    RunState.PREPARING: frozenset(
+        {RunState.RUNNING, RunState.FAILED, RunState.CANCELLED, RunState.QUEUED}
+    ),
+    RunState.RUNNING: frozenset(
+        {RunState.FINISHED, RunState.FAILED, RunState.CANCELLED, RunState.QUEUED}
+    ),
+    RunState.FINISHED: frozenset(),
+    RunState.FAILED: frozenset({RunState.QUEUED}),
+    RunState.CANCELLED: frozenset(),
+}
+"""Which state may follow which. Back to `queued`: a lost worker, or an operator's second try."""
+
+HELD = (RunState.PREPARING, RunState.RUNNING)
+"""States in which a worker holds the run under a lease."""
+ACTIVE = (RunState.QUEUED, *HELD)
+CLOSED = (RunState.FINISHED, RunState.FAILED, RunState.CANCELLED)
+
+
+def states_before(state: RunState) -> list[RunState]:
+    """The states from which `state` may be entered."""
+    return [origin for origin, targets in MOVES.items() if state in targets]
+
+
+class ErrorFamily(models.TextChoices):
+    USER = "user", _("needs a change by you")
+    SYSTEM = "system", _("our fault")
+    CANCELLED = "cancelled", _("cancelled")
+    TIMEOUT = "timeout", _("out of time")
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def visible_to(self, actor: Actor) -> RunQuerySet:
+        """Runs whose model and data set `actor` may both read."""
+        readable = readable_repos(actor)
+        return self.filter(
+            model_repo__in=readable, benchmark_version__benchmark__dataset__in=readable
+        )
+
+    def with_names(self) -> RunQuerySet:
+        """Joins all that a list or page of runs shows."""
+        return self.select_related(
+            "owner",
+            "worker",
+            "model_repo__namespace",
+            "benchmark_version__benchmark__dataset__namespace",
+        )
+
+
+class Run(models.Model):
+    """One execution, from request to record."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=12, choices=RunKind, default=RunKind.EVALUATE)
+    state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)
+    owner = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="runs")
+    model_repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="runs")
+    model_commit = models.CharField(max_length=40)
+    model_height = models.PositiveIntegerField(null=True)
+    """Commits up to `model_commit` on the default branch; None: it is not on that branch, and no
+    leaderboard shows the run."""
+    benchmark_version = models.ForeignKey(
+        BenchmarkVersion, on_delete=models.CASCADE, related_name="runs"
+    )
+    spec = models.JSONField()
+    """Frozen at the start, as `evaluation.spec` builds it."""
+
+    pool = models.CharField(max_length=32, default="cpu")
+    attempt = models.PositiveIntegerField(default=0)
+    queued_at = models.DateTimeField(default=timezone.now)
+    not_before = models.DateTimeField(default=timezone.now)
+    """No worker takes the run earlier: the back-off after a fault of ours."""
+    worker = models.ForeignKey(
+        Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
+    )
+    lease_token = models.CharField(max_length=32, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    access_token = models.ForeignKey(
+        AccessToken, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    """With which the worker reads model and data set while it holds the run."""
+    is_cancel_requested = models.BooleanField(default=False)
+
+    phase = models.CharField(max_length=24, blank=True)
+    items_done = models.PositiveIntegerField(default=0)
+    items_total = models.PositiveIntegerField(null=True, blank=True)
+    items_per_s = models.FloatField(null=True, blank=True)
+    state_since = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    """When the job itself began, after fetching."""
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    error_family = models.CharField(max_length=10, choices=ErrorFamily, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    """In English, for logs and API; pages take their words from `evaluation.messages`."""
+    error_details = models.JSONField(default=dict, blank=True)
+
+    record = models.JSONField(null=True, blank=True)
+    record_digest = models.CharField(max_length=64, blank=True)
+    signature = models.CharField(max_length=128, blank=True)
+    predictions_key = models.CharField(max_length=200, blank=True)
+    predictions_sha256 = models.CharField(max_length=64, blank=True)
+    predictions_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    confusion = models.JSONField(null=True, blank=True)
+    """`{"labels": [...], "counts": [[...]]}`, rows are targets; None beyond 40 labels."""
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "model_repo", "model_commit", "benchmark_version"],
+                condition=Q(state__in=("queued", "preparing", "running")),
+                name="run_active_unique",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=("preparing", "running")) | ~Q(lease_token=""),
+                name="run_held_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="finished") | ~Q(record_digest=""),
+                name="run_finished_has_record",
+            ),
+        ]
+        indexes = [
+            models.Index("state", "pool", "queued_at", name="run_queue"),
+            models.Index("state", "lease_expires_at", name="run_expired_leases"),
+            models.Index("owner", "-queued_at", name="run_of_owner"),
+            models.Index("model_repo", "-queued_at", name="run_of_model"),
+            models.Index("benchmark_version", "-queued_at", name="run_of_version"),
+            models.Index("-finished_at", name="run_newest_finished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state in CLOSED
+
+    @property
+    def url_path(self) -> str:
+        return f"/runs/{self.id}"
+
+    @property
+    def percent(self) -> int | None:
+        """Of the items, rounded down; None while their number is unknown."""
+        if not self.items_total:
+            return None
+        return min(100, 100 * self.items_done // self.items_total)
+
+    @property
+    def duration_s(self) -> float | None:
+        """From claim to end."""
+        if self.claimed_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.claimed_at).total_seconds()

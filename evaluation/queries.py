@@ -1,0 +1,238 @@
+"""Reads used in more than one place: the queue, boards, lists of runs."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from evaluation.models import (
+    HELD,
+    BenchmarkVersion,
+    ErrorFamily,
+    LeaderboardEntry,
+    Run,
+    RunState,
+    Score,
+    Worker,
+)
+from evaluation.queueing import USAGE_WINDOW_S, Busy, Waiting, forecast, order
+from evaluation.ranking import Contender, Placed, place
+from hub.auth import Actor
+from hub.models import User
+
+MAX_QUEUE_READ = 5000
+RATE_SAMPLES = 15
+_LENGTH = ExpressionWrapper(F("finished_at") - F("claimed_at"), output_field=DurationField())
+_NOT_THEIRS = Q(error_family__in=(ErrorFamily.SYSTEM, ErrorFamily.CANCELLED))
+
+
+def next_run_ids(pools: list[str]) -> Iterator[uuid.UUID]:
+    """Queued runs that a worker of these pools may take now, in fair order."""
+    waiting = _waiting(pools, until=timezone.now())
+    turns = order(waiting, running=_running_by_owner(), used_s=used_s_by_owner())
+    return (run.key for run in turns)
+
+
+def used_s_by_owner() -> dict[int | None, float]:
+    """Worker seconds used by each owner within the last hour; time lost by our fault is not."""
+    since = timezone.now() - timedelta(seconds=USAGE_WINDOW_S)
+    rows = (
+        Run.objects.filter(finished_at__gt=since, claimed_at__isnull=False)
+        .exclude(_NOT_THEIRS)
+        .values_list("owner_id")
+        .annotate(used=Sum(_LENGTH))
+    )
+    return {owner: used.total_seconds() for owner, used in rows if used is not None}
+
+
+def runs_counted_against(user: User) -> int:
+    """Runs of the last 24 hours that count against the user's limit."""
+    since = timezone.now() - timedelta(days=1)
+    return (
+        Run.objects.filter(owner=user, queued_at__gt=since)
+        .exclude(_NOT_THEIRS & Q(state__in=(RunState.FAILED, RunState.CANCELLED)))
+        .count()
+    )
+
+
+@dataclass(frozen=True)
+class QueueInsight:
+    """Why a run waits and for how long; `reason` names the words in `evaluation.messages`."""
+
+    reason: str
+    position: int
+    starts_at: datetime | None
+    own_running: int = 0
+
+    @property
+    def starts_in_s(self) -> float | None:
+        if self.starts_at is None:
+            return None
+        return max(0.0, (self.starts_at - timezone.now()).total_seconds())
+
+
+def queue_insight(run: Run) -> QueueInsight | None:
+    """Reason, position and expected start of a queued run; None once it no longer waits."""
+    if run.state != RunState.QUEUED:
+        return None
+    now = timezone.now()
+    slots = slots_of(run.pool)
+    found = forecast(
+        run.pk,
+        _waiting([run.pool], until=now, also=run),
+        _busy(run.pool, now),
+        slots=slots,
+        used_s=used_s_by_owner(),
+    )
+    if found is None:
+        return None
+    own = Run.objects.filter(owner_id=run.owner_id, state__in=HELD).count()
+    starts_at = None
+    if found.starts_in_s is not None:
+        starts_at = max(now + timedelta(seconds=found.starts_in_s), run.not_before)
+    return QueueInsight(_reason(run, now, slots, found.ahead), found.ahead + 1, starts_at, own)
+
+
+def slots_of(pool: str) -> int:
+    """How many runs the living workers of a pool execute at once."""
+    workers = Worker.objects.alive().values_list("pools", "slots")
+    return sum(slots for pools, slots in workers if pool in pools)
+
+
+def idle_slots() -> int:
+    """Slots of living workers that hold no run."""
+    workers = Worker.objects.alive().annotate(held=Count("runs", filter=Q(runs__state__in=HELD)))
+    return sum(max(0, worker.slots - worker.held) for worker in workers)
+
+
+def has_waiting_runs() -> bool:
+    return Run.objects.filter(state=RunState.QUEUED, not_before__lte=timezone.now()).exists()
+
+
+def waiting_run_ids(limit: int) -> list[uuid.UUID]:
+    """Up to `limit` runs that a worker may take now."""
+    waiting = Run.objects.filter(state=RunState.QUEUED, not_before__lte=timezone.now())
+    return list(waiting.order_by("queued_at").values_list("pk", flat=True)[:limit])
+
+
+def typical_duration_s(
+    version_id: int, *, known: dict[int, float | None] | None = None
+) -> float | None:
+    """Median of the last finished runs on a benchmark version, else of all; None without any."""
+    known = {} if known is None else known
+    if version_id not in known:
+        finished = Run.objects.filter(state=RunState.FINISHED, claimed_at__isnull=False)
+        own = _median_s(finished.filter(benchmark_version_id=version_id))
+        known[version_id] = own if own is not None else _median_s(finished)
+    return known[version_id]
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """A line of a leaderboard. `scores` is by metric; baselines have no entry."""
+
+    entry: LeaderboardEntry
+    placed: Placed[int]
+    scores: dict[str, Score]
+
+    @property
+    def main(self) -> Score | None:
+        return self.scores.get(self.entry.run.benchmark_version.main_metric)
+
+
+def leaderboard(actor: Actor, version: BenchmarkVersion) -> list[BoardRow]:
+    """The board as `actor` sees it: models they may not read are neither there nor in ranks."""
+    entries = {
+        entry.pk: entry
+        for entry in version.entries.visible_to(actor).select_related(
+            "model_repo__namespace",
+            "run__owner",
+            "run__worker",
+            "run__benchmark_version__benchmark__dataset__namespace",
+        )
+    }
+    scores: dict[uuid.UUID, dict[str, Score]] = defaultdict(dict)
+    runs = version.entries.visible_to(actor).values("run_id")
+    for score in Score.objects.filter(run__in=runs):
+        scores[score.run_id][score.metric] = score
+    contenders = [
+        Contender(e.pk, e.model_repo.full_name.lower(), e.value, e.ci_low, e.ci_high)
+        for e in entries.values()
+    ]
+    direction = _direction(scores, version.main_metric)
+    return [
+        BoardRow(entries[spot.key], spot, scores[entries[spot.key].run_id])
+        for spot in place(contenders, direction=direction)
+    ]
+
+
+def _direction(scores: dict[uuid.UUID, dict[str, Score]], metric: str) -> str:
+    directions = [by[metric].direction for by in scores.values() if metric in by]
+    return directions[0] if directions else "higher"
+
+
+def _reason(run: Run, now: datetime, slots: int, ahead: int) -> str:
+    if run.not_before > now:
+        return "back_off"
+    if slots == 0:
+        return "no_worker"
+    if ahead == 0 and idle_slots() > 0:
+        return "starting"
+    return "behind_others" if ahead else "all_busy"
+
+
+def _waiting(
+    pools: list[str], *, until: datetime, also: Run | None = None
+) -> list[Waiting[uuid.UUID]]:
+    """Queued runs that may start by `until`, and `also` even where it may not yet."""
+    rows = Run.objects.filter(state=RunState.QUEUED, pool__in=pools).filter(
+        Q(not_before__lte=until) | Q(pk=also.pk if also else None)
+    )
+    values = rows.order_by("queued_at").values_list(
+        "pk", "owner_id", "queued_at", "benchmark_version_id"
+    )[:MAX_QUEUE_READ]
+    known: dict[int, float | None] = {}
+    wants_time = also is not None
+    return [
+        Waiting(
+            pk,
+            owner,
+            queued_at,
+            typical_duration_s(version, known=known) if wants_time else None,
+        )
+        for pk, owner, queued_at, version in values
+    ]
+
+
+def _running_by_owner() -> dict[int | None, int]:
+    rows = Run.objects.filter(state__in=HELD).values_list("owner_id").annotate(n=Count("pk"))
+    return dict(rows)
+
+
+def _busy(pool: str, now: datetime) -> list[Busy]:
+    known: dict[int, float | None] = {}
+    held = Run.objects.filter(state__in=HELD, pool=pool)
+    return [Busy(run.owner_id, _remaining_s(run, now, known)) for run in held]
+
+
+def _remaining_s(run: Run, now: datetime, known: dict[int, float | None]) -> float | None:
+    """By the run's own rate where it has one, else by what such runs usually take."""
+    if run.items_per_s and run.items_total:
+        return max(0.0, (run.items_total - run.items_done) / run.items_per_s)
+    typical = typical_duration_s(run.benchmark_version_id, known=known)
+    if typical is None or run.claimed_at is None:
+        return None
+    return max(1.0, typical - (now - run.claimed_at).total_seconds())
+
+
+def _median_s(finished: QuerySet[Run]) -> float | None:
+    lengths = finished.annotate(length=_LENGTH).order_by("-finished_at")
+    sample = list(lengths.values_list("length", flat=True)[:RATE_SAMPLES])
+    return median(length.total_seconds() for length in sample) if sample else None

@@ -1,0 +1,46 @@
+"""Doorbells. Each carries ids, calls the action of its name, and does no harm when rung twice.
+
+Actions are imported when a task runs: the web process rings these tasks, and must not load what
+only workers need.
+"""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+
+@shared_task(ignore_result=True)
+def execute_run(run_id: str) -> None:
+    """Somebody waits: takes the next run by fair share, which need not be `run_id`."""
+    from evaluation.worker.execution import execute_next_run
+
+    execute_next_run()
+
+
+@shared_task(ignore_result=True)
+def refresh_benchmarks(repo_id: int) -> None:
+    """The default branch of a repository moved."""
+    from evaluation.actions import benchmarks
+    from hub.models import Repo, RepoType
+
+    dataset = Repo.objects.filter(pk=repo_id, repo_type=RepoType.DATASET).first()
+    if dataset is not None:
+        benchmarks.refresh_benchmarks(dataset=dataset)
+
+
+@shared_task(ignore_result=True)
+def sweep_runs() -> None:
+    """Takes runs back from lost workers and rings for work whose doorbell was lost."""
+    from evaluation.actions.leases import requeue_expired_runs
+    from evaluation.actions.sweep import ring_idle_workers
+
+    requeue_expired_runs()
+    ring_idle_workers()
+
+
+@shared_task(ignore_result=True)
+def sweep_benchmarks() -> None:
+    """Reads the `eval.yaml` of data sets whose news was lost."""
+    from evaluation.actions.sweep import refresh_stale_benchmarks
+
+    refresh_stale_benchmarks()
