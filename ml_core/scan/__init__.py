@@ -1,0 +1,20 @@
+"""Scanning of untrusted files: read, judged, never executed.
+
+Several scanners look at a file, each gives a report. A file without a report is "not scanned",
+which is no kind of clean.
+"""
+
+from ml_core.scan.budget import ScanLimits
+from ml_core.scan.report import Finding, ScanReport, Severity, Verdict, worst
+from ml_core.scan.run import SCANNERS, scan_file
+
+__all__ = [
+    "SCANNERS",
+    "Finding",
+    "ScanLimits",
+    "ScanReport",
+    "Severity",
+    "Verdict",
+    "scan_file",
+    "worst",
+]

@@ -1,0 +1,86 @@
+"""picklescan as a second opinion on pickles.
+
+Source: https://github.com/mmaitre314/picklescan 1.0.5. Its deny-list has known gaps, which is why
+it stands beside our allow-list and not in its place. It gives no word on what it could not read;
+whatever it stumbles over counts as failed.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from picklescan import scanner as picklescan
+
+from ml_core.formats.archives import ArchiveLimits
+from ml_core.formats.detect import FileKind, kind_by_content
+from ml_core.formats.zip_reader import list_zip
+from ml_core.scan.pickles import PickleScanner
+from ml_core.scan.report import Finding, ScanReport, Severity, report_from
+from ml_core.scan.scanner import ScannedFile
+
+MAX_PICKLE_BYTES = 64 << 20
+FINDINGS = {
+    picklescan.SafetyLevel.Dangerous: ("dangerous-import", Severity.DANGER),
+    picklescan.SafetyLevel.Suspicious: ("unknown-import", Severity.WARNING),
+}
+
+# It logs each finding as a warning, which would fill the worker's log with what is stored anyway.
+logging.getLogger("picklescan").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class PicklescanScanner:
+    """Runs on the same files as our own scanner."""
+
+    name: str = "picklescan"
+    version: str = "1.0.5/1"
+
+    def applies_to(self, path: str, head: bytes) -> bool:
+        return PickleScanner().applies_to(path, head)
+
+    def scan(self, file: ScannedFile, path: str) -> ScanReport:
+        too_large = _too_large(file)
+        if too_large is not None:
+            return report_from(self.name, self.version, [too_large])
+        file.stream.seek(0)
+        suffix = PurePosixPath(path).suffix.lower()
+        result = picklescan.scan_bytes(file.stream, "file", suffix)
+        return report_from(self.name, self.version, _findings(result))
+
+
+def _findings(result: picklescan.ScanResult) -> Iterator[Finding]:
+    for found in sorted(result.globals, key=lambda g: (g.module, g.name)):
+        if found.safety in FINDINGS:
+            code, severity = FINDINGS[found.safety]
+            module, name = found.module[:200], found.name[:200]
+            yield Finding(
+                code,
+                severity,
+                f"picklescan reports the import of {module}.{name}.",
+                {"module": module, "name": name},
+            )
+    if result.scan_err:
+        yield Finding("not-readable", Severity.ERROR, "picklescan could not read this file.")
+    elif result.issues_count and not result.globals:
+        yield Finding("reported", Severity.DANGER, "picklescan reports this file.")
+
+
+def _too_large(file: ScannedFile) -> Finding | None:
+    """picklescan holds every opcode in memory, and expands whatever a zip claims to hold."""
+    kind = kind_by_content(file.head)
+    if kind is FileKind.SEVEN_ZIP:
+        return Finding("archive-not-opened", Severity.ERROR, "7z archives are not opened.")
+    size_bytes = file.size_bytes
+    if kind is FileKind.ZIP:
+        entries = list_zip(file.stream, ArchiveLimits()).entries
+        size_bytes = sum(e.size_bytes for e in entries if e.size_bytes != e.packed_bytes)
+        size_bytes += sum(e.size_bytes for e in entries if e.name.endswith((".pkl", ".pickle")))
+    if size_bytes > MAX_PICKLE_BYTES:
+        return Finding(
+            "too-large",
+            Severity.ERROR,
+            "The pickles in this file are too large for the second opinion.",
+            {"size_bytes": size_bytes},
+        )
+    return None

@@ -1,0 +1,149 @@
+"""Secrets in text files: keys and tokens that someone committed by mistake.
+
+detect-secrets finds them; only detectors with a shape of their own are used, since guessing by
+entropy or by a word like "password" drowns a model repository in false alarms. A finding names the
+line and the kind. The secret itself never leaves this module.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from detect_secrets.plugins import (
+    artifactory,
+    aws,
+    azure_storage_key,
+    discord,
+    github_token,
+    gitlab_token,
+    jwt,
+    mailchimp,
+    npm,
+    openai,
+    private_key,
+    pypi_token,
+    sendgrid,
+    slack,
+    square_oauth,
+    stripe,
+    telegram_token,
+    twilio,
+)
+
+from ml_core.formats.detect import TEXTUAL, kind_by_content, kind_by_name
+from ml_core.scan.report import Finding, ScanReport, Severity, report_from
+from ml_core.scan.scanner import ScannedFile
+
+LINE_PIECE = 4096
+LINE_OVERLAP = 512
+MAX_PER_KIND = 20
+VOCABULARIES = frozenset({"tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"})
+PLACEHOLDER = re.compile(r"example|placeholder|dummy|x{6}|\*{4}|1234567890", re.IGNORECASE)
+
+
+class Detector(Protocol):
+    def analyze_string(self, string: str) -> Iterator[str]: ...
+
+
+@dataclass(frozen=True)
+class TokenShape:
+    """A detector for tokens that are told by their prefix."""
+
+    pattern: re.Pattern[str]
+
+    def analyze_string(self, string: str) -> Iterator[str]:
+        for match in self.pattern.finditer(string):
+            yield match.group(0)
+
+
+DETECTORS: Mapping[str, Detector] = {
+    "Artifactory credentials": artifactory.ArtifactoryDetector(),
+    "AWS access key": aws.AWSKeyDetector(),
+    "Azure storage key": azure_storage_key.AzureStorageKeyDetector(),
+    "Discord bot token": discord.DiscordBotTokenDetector(),
+    "GitHub token": github_token.GitHubTokenDetector(),
+    "GitLab token": gitlab_token.GitLabTokenDetector(),
+    "Hugging Face token": TokenShape(re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
+    "ModelGuild token": TokenShape(re.compile(r"\bmg_[A-Za-z0-9_-]{30,}")),
+    "Anthropic key": TokenShape(re.compile(r"\bsk-ant-[A-Za-z0-9_-]{20,}")),
+    "Google API key": TokenShape(re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b")),
+    "JSON web token": jwt.JwtTokenDetector(),
+    "Mailchimp key": mailchimp.MailchimpDetector(),
+    "npm token": npm.NpmDetector(),
+    "OpenAI key": openai.OpenAIDetector(),
+    "Private key": private_key.PrivateKeyDetector(),
+    "PyPI token": pypi_token.PypiTokenDetector(),
+    "SendGrid key": sendgrid.SendGridDetector(),
+    "Slack token": slack.SlackDetector(),
+    "Square token": square_oauth.SquareOAuthDetector(),
+    "Stripe key": stripe.StripeDetector(),
+    "Telegram bot token": telegram_token.TelegramBotTokenDetector(),
+    "Twilio key": twilio.TwilioKeyDetector(),
+}
+
+
+@dataclass(frozen=True)
+class SecretsScanner:
+    """Reads text files up to a limit; what lies beyond it is said to be unread."""
+
+    name: str = "secrets"
+    version: str = "1"
+
+    def applies_to(self, path: str, head: bytes) -> bool:
+        if PurePosixPath(path).name.lower() in VOCABULARIES:
+            return False
+        return kind_by_content(head) in TEXTUAL or (
+            kind_by_name(path) in TEXTUAL and b"\x00" not in head
+        )
+
+    def scan(self, file: ScannedFile, path: str) -> ScanReport:
+        limit = file.budget.limits.max_text_bytes
+        text = file.stream.read(limit).decode("utf-8", "replace")
+        findings = list(_findings(text, file))
+        if file.size_bytes > limit:
+            findings.append(
+                Finding(
+                    "partly-read",
+                    Severity.INFO,
+                    f"Only the first {limit:,} bytes were searched for secrets.",
+                    {"read_bytes": limit, "size_bytes": file.size_bytes},
+                )
+            )
+        return report_from(
+            self.name, self.version, findings, max_findings=file.budget.limits.max_findings
+        )
+
+
+def _findings(text: str, file: ScannedFile) -> Iterator[Finding]:
+    n_by_kind: dict[str, int] = {}
+    for line_number, line in enumerate(text.splitlines(), start=1):
+        file.budget.check_time()
+        for kind in sorted(_kinds_in(line)):
+            n_by_kind[kind] = n_by_kind.get(kind, 0) + 1
+            if n_by_kind[kind] <= MAX_PER_KIND:
+                yield Finding(
+                    "secret",
+                    Severity.WARNING,
+                    f"Line {line_number} looks like it holds a secret: {kind}.",
+                    {"line": line_number, "kind": kind},
+                )
+
+
+def _kinds_in(line: str) -> set[str]:
+    return {
+        kind
+        for piece in _pieces(line)
+        for kind, detector in DETECTORS.items()
+        if any(not PLACEHOLDER.search(secret) for secret in detector.analyze_string(piece))
+    }
+
+
+def _pieces(line: str) -> Iterator[str]:
+    """Long lines in overlapping pieces, so that no pattern meets a text of a million characters."""
+    if len(line) <= LINE_PIECE:
+        yield line
+        return
+    for start in range(0, len(line), LINE_PIECE - LINE_OVERLAP):
+        yield line[start : start + LINE_PIECE]
