@@ -1,0 +1,1 @@
+"""Large file storage: pointer files, the batch API and its transfers."""
