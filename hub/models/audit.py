@@ -21,7 +21,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = [models.Index("-created_at", name="audit_newest")]
+        indexes = [models.Index(fields=["-created_at"], name="audit_newest")]
 
     def __str__(self) -> str:
         return f"{self.created_at:%F %T} {self.verb} {self.target}"

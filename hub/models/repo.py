@@ -90,9 +90,9 @@ class Repo(models.Model):
             )
         ]
         indexes = [
-            models.Index("repo_type", "-last_modified", "-id", name="repo_by_modified"),
-            models.Index("repo_type", "-created_at", "-id", name="repo_by_created"),
-            models.Index("repo_type", "-downloads", "-id", name="repo_by_downloads"),
+            models.Index(fields=["repo_type", "-last_modified", "-id"], name="repo_by_modified"),
+            models.Index(fields=["repo_type", "-created_at", "-id"], name="repo_by_created"),
+            models.Index(fields=["repo_type", "-downloads", "-id"], name="repo_by_downloads"),
         ]
 
     def __str__(self) -> str:
@@ -122,7 +122,7 @@ class RepoTag(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repo", "tag"], name="repo_tag_unique")]
-        indexes = [models.Index("tag", "repo", name="repo_tag_lookup")]
+        indexes = [models.Index(fields=["tag", "repo"], name="repo_tag_lookup")]
 
     def __str__(self) -> str:
         return self.tag

@@ -62,7 +62,7 @@ class CommitScan(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["repo", "commit_sha"], name="commit_scan_unique")
         ]
-        indexes = [models.Index("state", "queued_at", name="commit_scan_queue")]
+        indexes = [models.Index(fields=["state", "queued_at"], name="commit_scan_queue")]
 
     def __str__(self) -> str:
         return f"{self.repo} {self.commit_sha[:8]}: {self.state}"
