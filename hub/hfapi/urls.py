@@ -1,3 +1,116 @@
-from django.urls import URLPattern
+"""Addresses of the Hub API. Ids and revisions: Hub protocol, section 4.
 
-urlpatterns: list[URLPattern] = []
+Xet tokens and LFS have URL files of their own, which come first; what nothing answers ends here
+in a 501 that says so.
+"""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path, re_path, register_converter
+
+from hub.hfapi.views import unserved
+from hub.hfapi.views.commit import Commit
+from hub.hfapi.views.constants import AgentHarnesses, Telemetry
+from hub.hfapi.views.history import Commits
+from hub.hfapi.views.identity import AuthCheck, AuthCheckWrite, WhoAmI
+from hub.hfapi.views.info import RepoInfo
+from hub.hfapi.views.listing import ListRepos
+from hub.hfapi.views.preupload import Preupload
+from hub.hfapi.views.refs import Branch, Refs, SuperSquash, Tag
+from hub.hfapi.views.repos import CreateRepo, DeleteRepo, MoveRepo, RepoSettings
+from hub.hfapi.views.tree import PathsInfo, Tree
+from hub.hfapi.views.validate_yaml import ValidateYaml
+
+
+class RepoTypeConverter:
+    """`models` and `datasets` in an address are "model" and "dataset" to us."""
+
+    regex = "models|datasets"
+
+    def to_python(self, value: str) -> str:
+        return value.removesuffix("s")
+
+    def to_url(self, value: str) -> str:
+        return f"{value}s"
+
+
+register_converter(RepoTypeConverter, "repotype")
+
+_REPO = "api/<repotype:repo_type>/<name:namespace>/<name:name>"
+
+site_urls = [
+    path("api/whoami-v2", WhoAmI.as_view(), name="hf_whoami"),
+    path("api/repos/create", CreateRepo.as_view(), name="hf_create_repo"),
+    path("api/repos/delete", DeleteRepo.as_view(), name="hf_delete_repo"),
+    path("api/repos/move", MoveRepo.as_view(), name="hf_move_repo"),
+    path("api/validate-yaml", ValidateYaml.as_view(), name="hf_validate_yaml"),
+    path("api/agent-harnesses", AgentHarnesses.as_view(), name="hf_agent_harnesses"),
+    path("api/telemetry/<path:topic>", Telemetry.as_view(), name="hf_telemetry"),
+    path("api/<repotype:repo_type>", ListRepos.as_view(), name="hf_list_repos"),
+]
+
+repo_urls = [
+    path(_REPO, RepoInfo.as_view(), name="hf_repo"),
+    path(f"{_REPO}/revision/<rev:revision>", RepoInfo.as_view(), name="hf_repo_at"),
+    path(f"{_REPO}/auth-check", AuthCheck.as_view(), name="hf_auth_check"),
+    path(f"{_REPO}/auth-check/write", AuthCheckWrite.as_view(), name="hf_auth_check_write"),
+    path(f"{_REPO}/settings", RepoSettings.as_view(), name="hf_settings"),
+    path(f"{_REPO}/tree/<rev:revision>", Tree.as_view(), name="hf_tree"),
+    path(f"{_REPO}/tree/<rev:revision>/", Tree.as_view(), name="hf_tree_root"),
+    path(f"{_REPO}/tree/<rev:revision>/<filepath:path>", Tree.as_view(), name="hf_tree_at"),
+    path(f"{_REPO}/paths-info/<rev:revision>", PathsInfo.as_view(), name="hf_paths_info"),
+    path(f"{_REPO}/preupload/<rev:revision>", Preupload.as_view(), name="hf_preupload"),
+    path(f"{_REPO}/commit/<rev:revision>", Commit.as_view(), name="hf_commit"),
+    path(f"{_REPO}/commits/<rev:revision>", Commits.as_view(), name="hf_commits"),
+    path(f"{_REPO}/refs", Refs.as_view(), name="hf_refs"),
+    path(f"{_REPO}/branch/<rev:branch>", Branch.as_view(), name="hf_branch"),
+    path(f"{_REPO}/tag/<rev:revision>", Tag.as_view(), name="hf_tag"),
+    path(f"{_REPO}/super-squash/<rev:revision>", SuperSquash.as_view(), name="hf_super_squash"),
+]
+
+unserved_urls = [
+    path("api/<repotype:repo_type>/<name:name>", unserved.no_such_repo, name="hf_one_part_id"),
+    re_path(
+        r"^api/(?:models|datasets)/[^/]+/(?:revision|tree|paths-info|preupload|commits?|refs|branch"
+        r"|tag|super-squash|auth-check|xet-read-token|xet-write-token)(?:/|$)",
+        unserved.no_such_repo,
+        name="hf_one_part_id_below",
+    ),
+    re_path(
+        r"^(?:datasets/)?[^/]+/resolve/[^/]+/(?!resolve/).+$",
+        unserved.no_such_repo,
+        name="hf_one_part_id_file",
+    ),
+    re_path(
+        r"^api/spaces/[^/]+/[^/]+/(?:secrets|variables|runtime|hardware|sleeptime|pause|restart"
+        r"|dev-mode|logs|volumes|sse)(?:/|$)",
+        unserved.not_hosted,
+        name="hf_space_hosting",
+    ),
+    re_path(
+        r"^api/(?:jobs|scheduled-jobs|endpoint|spaces/templates|spaces/semantic-search)(?:/|$)",
+        unserved.not_hosted,
+        name="hf_hosting",
+    ),
+    re_path(
+        r"^(?:api/)?(?:spaces|kernels)/[^/]+/[^/]+(?:/(?!discussions|commit|preupload|settings).*)?$",
+        unserved.no_such_repo,
+        name="hf_other_types",
+    ),
+    re_path(r"^api/(?!v1/)", unserved.not_served, name="hf_unserved_api"),
+    re_path(r"^oauth/(?:device|token)$", unserved.not_served, name="hf_unserved_oauth"),
+    re_path(r"^(?:buckets/.+|uploads)$", unserved.not_served, name="hf_unserved_storage"),
+    re_path(
+        r"^(?:(?:datasets|spaces|kernels)/)?[^/]+/[^/]+/"
+        r"(?:info/refs|git-upload-pack|git-receive-pack|HEAD|objects/.+)$",
+        unserved.no_git,
+        name="hf_unserved_git",
+    ),
+    re_path(
+        r"^(?:(?:datasets|spaces|kernels)/)?[^/]+/[^/]+\.git(?:/|$)",
+        unserved.no_git,
+        name="hf_unserved_git_folder",
+    ),
+]
+
+urlpatterns: list[URLPattern] = [*site_urls, *repo_urls, *unserved_urls]

@@ -1,0 +1,166 @@
+"""Committing files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hub.actions.metadata import refresh_repo_metadata
+from hub.actions.refs import branch_ref, copy_refs
+from hub.actions.repos import DEFAULT_REF, signature_of
+from hub.errors import InvalidInput
+from hub.lfs.pointer import POINTER_MAX_BYTES, LfsPointer, parse_pointer
+from hub.models import Repo, RepoBlob, User
+from hub.site import git_of
+from hub.vcs import AddFile, AddPointer, CommitInfo, Operation
+
+_OIDS_PER_QUERY = 500
+_SHOWN_FAULTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AddLarge:
+    """A pointer to content that the repository was sent before.
+
+    `size_bytes` None takes the stored size.
+    """
+
+    path: str
+    oid: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddWaiting:
+    """A regular file whose content lies elsewhere until it is written.
+
+    `pointer` is what the content says if it is the text of an LFS pointer.
+    """
+
+    path: str
+    read: Callable[[], bytes]
+    pointer: LfsPointer | None = None
+
+
+Change = Operation | AddLarge | AddWaiting
+
+
+@dataclass(frozen=True)
+class CommitResult:
+    """What a commit has made."""
+
+    commit_sha: str
+    parent_sha: str | None
+    ref: str
+    commit: CommitInfo
+
+
+def commit_files(
+    *,
+    repo: Repo,
+    ref: str,
+    operations: Iterable[Change],
+    message: str,
+    acting_user: User,
+    parent: str | None = None,
+) -> CommitResult:
+    """One commit with `operations`, in their order, on top of a branch.
+
+    Large content must be linked to this very repository (`RepoBlob`) with the size the pointer
+    states, also where a regular file happens to be the text of a pointer.
+
+    Args:
+        ref: branch, or full name of a branch or pull request ref.
+        message: title, and after an empty line the description.
+        parent: commit the caller built on, in full or its first digits (5 or more).
+
+    Raises:
+        RevisionNotFound: no such branch.
+        InvalidInput: content that the repository does not have, or of another size.
+        vcs errors: ParentMoved, InvalidPath, PathConflict, EntryNotFound, RepositoryBusy, ...
+    """
+    git = git_of(repo)
+    full_ref = branch_ref(git, ref)
+    changes = _with_checked_content(repo, list(operations))
+    with git.lock():
+        commit = git.commit(
+            full_ref,
+            _as_operations(changes),
+            message=message,
+            author=signature_of(acting_user),
+            expected_parent=parent,
+        )
+        copy_refs(repo=repo, acting_user=acting_user, names={full_ref})
+    if full_ref == DEFAULT_REF:
+        refresh_repo_metadata(repo, commit.sha)
+    return CommitResult(
+        commit_sha=commit.sha,
+        parent_sha=commit.parents[0] if commit.parents else None,
+        ref=full_ref,
+        commit=commit,
+    )
+
+
+def linked_sizes(repo: Repo, oids: Iterable[str]) -> dict[str, int]:
+    """Size by SHA-256 of those `oids` that `repo` has been sent."""
+    sizes: dict[str, int] = {}
+    wanted = sorted(set(oids))
+    for start in range(0, len(wanted), _OIDS_PER_QUERY):
+        some = wanted[start : start + _OIDS_PER_QUERY]
+        links = RepoBlob.objects.filter(repo=repo, blob__sha256__in=some)
+        sizes.update(links.values_list("blob__sha256", "blob__size_bytes"))
+    return sizes
+
+
+def _with_checked_content(repo: Repo, changes: list[Change]) -> list[Change]:
+    """The changes with every pointer completed. Raises `InvalidInput`."""
+    claims = [(change, claim) for change in changes if (claim := _claim_of(change))]
+    if not claims:
+        return changes
+    sizes = linked_sizes(repo, [claim.oid for _, claim in claims])
+    faults = [fault for _, claim in claims if (fault := _fault(claim, sizes))]
+    if faults:
+        more = f" (and {len(faults) - _SHOWN_FAULTS} more)" if len(faults) > _SHOWN_FAULTS else ""
+        raise InvalidInput("; ".join(faults[:_SHOWN_FAULTS]) + more)
+    return [
+        AddPointer(change.path, change.oid, sizes[change.oid])
+        if isinstance(change, AddLarge)
+        else change
+        for change in changes
+    ]
+
+
+def _claim_of(change: Change) -> AddLarge | None:
+    """What the change says of large content; None if it says nothing of it."""
+    match change:
+        case AddLarge():
+            return change
+        case AddPointer(path, oid, size_bytes):
+            return AddLarge(path, oid, size_bytes)
+        case AddWaiting(path, _, LfsPointer(oid, size_bytes)):
+            return AddLarge(path, oid, size_bytes)
+        case AddFile(path, content) if len(content) <= POINTER_MAX_BYTES:
+            pointer = parse_pointer(content)
+            return AddLarge(path, pointer.oid, pointer.size_bytes) if pointer else None
+    return None
+
+
+def _fault(claim: AddLarge, sizes: dict[str, int]) -> str | None:
+    size_bytes = sizes.get(claim.oid)
+    if size_bytes is None:
+        return (
+            f"{claim.path}: this repository has no content with SHA-256 {claim.oid}; "
+            "upload it before the commit"
+        )
+    if claim.size_bytes is not None and claim.size_bytes != size_bytes:
+        return f"{claim.path}: the content has {size_bytes} bytes, not {claim.size_bytes}"
+    return None
+
+
+def _as_operations(changes: Sequence[Change]) -> Iterator[Operation]:
+    for change in changes:
+        if isinstance(change, AddWaiting):
+            yield AddFile(change.path, change.read())
+        else:
+            assert not isinstance(change, AddLarge)
+            yield change

@@ -1,0 +1,110 @@
+"""What every view of the Hub API shares: who calls, which repository, what the body says.
+
+Plain Django views: the protocol knows one form of answer, whatever a client says it accepts, and
+domain errors are rendered by the middleware (config/errors.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseNotAllowed
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import View
+
+from hub.access import get_repo_for_admin, get_repo_for_read, get_repo_for_write
+from hub.auth import Actor, actor_of, token_actor_of
+from hub.errors import InvalidInput, NotServed, TooLarge
+from hub.hfapi.bodies import input_of
+from hub.models import Repo
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class HubView(View):
+    """A view under `/api/`.
+
+    Reads accept a token or a session; changes accept a token only, so that no other site can make
+    a browser send them.
+    """
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
+        return csrf_exempt(super().as_view(**initkwargs))
+
+    @cached_property
+    def actor(self) -> Actor:
+        is_read = self.request.method in SAFE_METHODS
+        return actor_of(self.request) if is_read else token_actor_of(self.request)
+
+    def repo_for_read(self) -> Repo:
+        return get_repo_for_read(self.actor, **self._repo_id())
+
+    def repo_for_write(self) -> Repo:
+        return get_repo_for_write(self.actor, **self._repo_id())
+
+    def repo_for_admin(self) -> Repo:
+        return get_repo_for_admin(self.actor, **self._repo_id())
+
+    def body(self) -> bytes:
+        """The body, which must fit into memory. Raises `TooLarge`."""
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        data = input_of(self.request).read(limit + 1)
+        if len(data) > limit:
+            raise TooLarge(f"The body may have at most {limit} bytes.")
+        return data
+
+    def json_body(self) -> dict[str, Any]:
+        """The body as a JSON object; none at all is an empty one. Raises `InvalidInput`."""
+        data = self.body()
+        try:
+            value = json.loads(data) if data.strip() else {}
+        except (ValueError, RecursionError):
+            raise InvalidInput("The body is not JSON.") from None
+        if not isinstance(value, dict):
+            raise InvalidInput("The body must be a JSON object.")
+        return value
+
+    def flag(self, name: str) -> bool:
+        return is_true(self.request.GET.get(name))
+
+    def refuse_pull_request(self) -> None:
+        """Raises `NotServed` where the caller wants a pull request opened."""
+        if self.flag("create_pr"):
+            raise NotServed(
+                "This site does not take pull requests through the API yet. Commit to a branch of "
+                "a repository you may write to, or ask its owner for that right."
+            )
+
+    def http_method_not_allowed(
+        self, request: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseNotAllowed:
+        allowed = [name.upper() for name in self.http_method_names if hasattr(self, name)]
+        message = f"Method {request.method} is not allowed here."
+        answer = HttpResponseNotAllowed(
+            allowed, json.dumps({"error": message}), content_type="application/json"
+        )
+        answer["X-Error-Code"], answer["X-Error-Message"] = "MethodNotAllowed", message
+        return answer
+
+    def _repo_id(self) -> dict[str, str]:
+        return {key: self.kwargs[key] for key in ("repo_type", "namespace", "name")}
+
+
+def is_true(value: object) -> bool:
+    """`true` as clients of any age write it: true, True, 1 (in JSON also the literal)."""
+    return value is True or str(value).lower() in {"true", "1"}
+
+
+def text_of(body: dict[str, Any], key: str, *, default: str | None = None) -> str:
+    """The string at `key`. Raises `InvalidInput` where it is missing or no string."""
+    value = body.get(key)
+    if value is None:
+        value = default
+    if not isinstance(value, str):
+        raise InvalidInput(f"“{key}” must be given as a string.")
+    return value

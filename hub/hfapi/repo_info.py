@@ -1,0 +1,151 @@
+"""The fields of a model or data set object, and which of them an answer holds.
+
+Source: Hub protocol, table of section 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import QueryDict
+
+from hub.errors import InvalidInput
+from hub.hfapi.base import is_true
+from hub.hfapi.security import repo_status
+from hub.hfapi.serializers import date_text, sibling
+from hub.models import Repo, RepoType
+from hub.site import git_of
+from hub.vcs import Repository
+
+
+@dataclass(frozen=True)
+class RepoView:
+    """A repository at one commit; `sized` adds sizes and ids to its list of files."""
+
+    repo: Repo
+    commit_sha: str
+    sized: bool = False
+
+    @cached_property
+    def git(self) -> Repository:
+        return git_of(self.repo)
+
+    def siblings(self) -> list[dict[str, Any]]:
+        if not self.commit_sha:
+            return []
+        entries = self.git.tree(self.commit_sha, recursive=True)
+        return [sibling(e, with_blobs=self.sized) for e in entries if e.kind == "file"]
+
+    def last_modified(self) -> str:
+        if self.commit_sha in {"", self.repo.head_sha}:
+            return date_text(self.repo.last_modified)
+        return date_text(self.git.commit_info(self.commit_sha).author.when)
+
+
+Field = Callable[[RepoView], Any]
+
+_BOTH: dict[str, Field] = {
+    "author": lambda view: view.repo.namespace.name,
+    "cardData": lambda view: view.repo.card_data or None,
+    "createdAt": lambda view: date_text(view.repo.created_at),
+    "disabled": lambda view: False,
+    "downloads": lambda view: view.repo.downloads,
+    "downloadsAllTime": lambda view: view.repo.downloads_all_time,
+    "gated": lambda view: False,
+    "lastModified": RepoView.last_modified,
+    "likes": lambda view: 0,
+    "private": lambda view: view.repo.is_private,
+    "resourceGroup": lambda view: None,
+    "sha": lambda view: view.commit_sha or None,
+    "siblings": RepoView.siblings,
+    "tags": lambda view: view.repo.tags,
+    "trendingScore": lambda view: 0,
+    "usedStorage": lambda view: view.repo.size_bytes,
+    "xetEnabled": lambda view: False,
+    "securityRepoStatus": lambda view: repo_status(view.repo, view.commit_sha),
+}
+"""`xetEnabled` is read by 0.30 to 0.35 only, whose uploads then go through LFS."""
+
+_MODEL: dict[str, Field] = {
+    "baseModels": lambda view: None,
+    "childrenModelCount": lambda view: None,
+    "config": lambda view: view.repo.config or None,
+    "evalResults": lambda view: None,
+    "gguf": lambda view: None,
+    "inference": lambda view: None,
+    "inferenceProviderMapping": lambda view: None,
+    "library_name": lambda view: view.repo.library_name or None,
+    "mask_token": lambda view: None,
+    "model-index": lambda view: view.repo.card_data.get("model-index"),
+    "pipeline_tag": lambda view: view.repo.pipeline_tag or None,
+    "safetensors": lambda view: view.repo.safetensors,
+    "spaces": lambda view: [],
+    "transformersInfo": lambda view: None,
+    "widgetData": lambda view: view.repo.card_data.get("widget"),
+}
+
+_DATASET: dict[str, Field] = {
+    "citation": lambda view: None,
+    "description": lambda view: view.repo.description or None,
+    "mainSize": lambda view: None,
+    "paperswithcode_id": lambda view: view.repo.card_data.get("paperswithcode_id"),
+}
+
+FIELDS: dict[str, dict[str, Field]] = {
+    RepoType.MODEL: _BOTH | _MODEL,
+    RepoType.DATASET: _BOTH | _DATASET,
+}
+
+_IN_LISTS = frozenset(
+    """author createdAt description disabled downloads gated lastModified library_name likes
+    pipeline_tag private sha tags trendingScore""".split()
+)
+_IN_INFO = _IN_LISTS | frozenset(
+    "cardData config model-index safetensors siblings spaces usedStorage widgetData".split()
+)
+
+
+def info_fields(repo_type: str, query: QueryDict) -> Collection[str]:
+    """The fields an info call asks for. Raises `InvalidInput` for an unknown `expand`."""
+    wanted = _expanded(repo_type, query) or set(_IN_INFO)
+    if is_true(query.get("securityStatus")):
+        wanted = wanted | {"securityRepoStatus"}
+    return wanted
+
+
+def list_fields(repo_type: str, query: QueryDict) -> Collection[str]:
+    """The fields a list call asks for. Raises `InvalidInput` for an unknown `expand`."""
+    if expanded := _expanded(repo_type, query):
+        return expanded
+    wanted = set(_IN_LISTS)
+    if is_true(query.get("full")):
+        wanted |= {"siblings"}
+    if is_true(query.get("cardData")) or (repo_type == RepoType.DATASET and "siblings" in wanted):
+        wanted |= {"cardData"}
+    if is_true(query.get("config")):
+        wanted |= {"config"}
+    return wanted
+
+
+def describe_repo(view: RepoView, wanted: Collection[str]) -> dict[str, Any]:
+    """The object with `id` and the wanted fields that this repository has."""
+    repo = view.repo
+    answer: dict[str, Any] = {"_id": f"{repo.pk:024x}", "id": repo.full_name}
+    if repo.repo_type == RepoType.MODEL:
+        answer["modelId"] = repo.full_name
+    for name, field in FIELDS[repo.repo_type].items():
+        if name in wanted and (value := field(view)) is not None:
+            answer[name] = value
+    return answer
+
+
+def _expanded(repo_type: str, query: QueryDict) -> set[str]:
+    names = {*query.getlist("expand"), *query.getlist("expand[]")}
+    unknown = names - FIELDS[repo_type].keys()
+    if unknown:
+        known = ", ".join(sorted(FIELDS[repo_type]))
+        raise InvalidInput(f"Cannot expand “{min(unknown)[:60]}”. It must be one of: {known}.")
+    return names

@@ -1,0 +1,104 @@
+"""C15: how each file of a commit to come is to be sent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from hub.errors import InvalidInput, TooLarge
+from hub.hfapi.base import HubView, text_of
+from hub.hfapi.upload_mode import (
+    MAX_PATTERN_FILE_BYTES,
+    IgnorePatterns,
+    LfsPatterns,
+    choose_mode,
+)
+from hub.site import git_of
+from hub.vcs import Repository, TreeEntry, validate_path
+from hub.vcs.errors import EntryNotFound, EntryTooLarge
+
+MAX_FILES = 1000
+"""The official client sends 256 a call."""
+_SAMPLE_BYTES = 512
+
+
+class Preupload(HubView):
+    def post(self, request: HttpRequest, revision: str, **ids: str) -> HttpResponse:
+        self.refuse_pull_request()
+        repo = self.repo_for_write()
+        body = self.json_body()
+        files = _files_in(body)
+        git = git_of(repo)
+        commit_sha = git.resolve(revision)
+        lfs = LfsPatterns(_read_text(git, commit_sha, ".gitattributes"))
+        given = body.get("gitIgnore")
+        own = given if isinstance(given, str) else _read_text(git, commit_sha, ".gitignore")
+        ignored = IgnorePatterns(own)
+        present = {
+            entry.path: entry for entry in git.entries(commit_sha, [file.path for file in files])
+        }
+        rows = [_answer(file, lfs, ignored, present.get(file.path)) for file in files]
+        return JsonResponse({"files": rows})
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    size_bytes: int
+    sample: bytes
+
+
+def _answer(
+    file: _File, lfs: LfsPatterns, ignored: IgnorePatterns, present: TreeEntry | None
+) -> dict[str, Any]:
+    mode = choose_mode(
+        file.path,
+        file.size_bytes,
+        file.sample,
+        lfs,
+        max_regular_bytes=settings.MAX_REGULAR_FILE_BYTES,
+    )
+    row: dict[str, Any] = {
+        "path": file.path,
+        "uploadMode": mode,
+        "shouldIgnore": ignored.names(file.path),
+    }
+    if present is not None and present.kind == "file":
+        row["oid"] = present.lfs.oid if present.lfs else present.oid
+    return row
+
+
+def _files_in(body: dict[str, Any]) -> list[_File]:
+    entries = body.get("files")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InvalidInput("“files” must be a list of objects.")
+    if len(entries) > MAX_FILES:
+        raise TooLarge(f"At most {MAX_FILES} files a call.")
+    return [_file(entry) for entry in entries]
+
+
+def _file(entry: dict[str, Any]) -> _File:
+    path, size = text_of(entry, "path"), entry.get("size")
+    validate_path(path)
+    if type(size) is not int or size < 0:
+        raise InvalidInput("“size” must be a number of bytes.")
+    sample = text_of(entry, "sample", default="")
+    try:
+        data = base64.b64decode(sample, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInput(f"The sample of {path} is not base64.") from None
+    return _File(path, size, data[:_SAMPLE_BYTES])
+
+
+def _read_text(git: Repository, commit_sha: str, path: str) -> str:
+    """The file, or nothing where there is none or it is too large to hold patterns."""
+    try:
+        data = git.read(commit_sha, path, max_bytes=MAX_PATTERN_FILE_BYTES)
+    except (EntryNotFound, EntryTooLarge):
+        return ""
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,146 @@
+"""C3 to C6: creating, deleting, renaming and hiding repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from hub.access import get_namespace_for_create, get_repo_for_admin
+from hub.actions.repos import create_repo, delete_repo, move_repo, update_repo_settings
+from hub.auth import Actor
+from hub.errors import Conflict, InvalidInput, NotServed, RepoMoved, RepoNotFound
+from hub.hfapi.base import HubView, is_true, text_of
+from hub.models import Namespace, Repo, RepoType
+from hub.site import base_url, repo_url
+
+
+class CreateRepo(HubView):
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = self.json_body()
+        repo_type = _type_in(body)
+        owner, name = _id_in(body)
+        is_private = _privacy_in(body) or False
+        namespace = get_namespace_for_create(self.actor, owner)
+        with _conflict_with_url(base_url(request), repo_type, namespace, name):
+            repo = create_repo(
+                repo_type=repo_type,
+                namespace=namespace,
+                name=name,
+                is_private=is_private,
+                acting_user=self.actor.require_user(),
+            )
+        return JsonResponse(_created(repo, request))
+
+
+class DeleteRepo(HubView):
+    def delete(self, request: HttpRequest) -> HttpResponse:
+        body = self.json_body()
+        owner, name = _id_in(body)
+        owner = owner or self.actor.require_user().username
+        repo = _named_in_body(self.actor, _type_in(body), owner, name)
+        delete_repo(repo=repo, acting_user=self.actor.require_user())
+        return JsonResponse({})
+
+
+class MoveRepo(HubView):
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = self.json_body()
+        source, target = _full_id(body, "fromRepo"), _full_id(body, "toRepo")
+        repo = _named_in_body(self.actor, _type_in(body), *source)
+        namespace = get_namespace_for_create(self.actor, target[0])
+        move_repo(
+            repo=repo,
+            namespace=namespace,
+            name=target[1],
+            acting_user=self.actor.require_user(),
+        )
+        return JsonResponse({"url": repo_url(repo, request)})
+
+
+class RepoSettings(HubView):
+    def put(self, request: HttpRequest, **ids: str) -> HttpResponse:
+        repo = self.repo_for_admin()
+        body = self.json_body()
+        if body.get("gated"):
+            raise NotServed("This site does not serve gated repositories. Make it private instead.")
+        is_private = _privacy_in(body)
+        if is_private is not None and is_private != repo.is_private:
+            user = self.actor.require_user()
+            update_repo_settings(repo=repo, is_private=is_private, acting_user=user)
+        return JsonResponse({"private": repo.is_private, "gated": False})
+
+    patch = post = put
+
+
+@contextmanager
+def _conflict_with_url(
+    base: str, repo_type: str, namespace: Namespace, name: str
+) -> Iterator[None]:
+    """Clients read `url` from a 409 as from a success."""
+    try:
+        yield
+    except Conflict as error:
+        repo = Repo.objects.named(repo_type, namespace.name, name).first()
+        if repo is not None:
+            error.details["body"] = {"url": base + repo.url_path, "name": repo.full_name}
+        raise
+
+
+def _named_in_body(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
+    """The repository to administrate. An old id is not followed: no address could be redirected."""
+    try:
+        return get_repo_for_admin(actor, repo_type, namespace, name)
+    except RepoMoved as moved:
+        raise RepoNotFound(
+            f"{namespace}/{name} is now called {moved.details['new_id']}: use that id."
+        ) from None
+
+
+def _created(repo: Repo, request: HttpRequest) -> dict[str, Any]:
+    return {
+        "url": repo_url(repo, request),
+        "name": repo.full_name,
+        "id": f"{repo.pk:024x}",
+        "private": repo.is_private,
+    }
+
+
+def _type_in(body: dict[str, Any]) -> str:
+    repo_type = text_of(body, "type", default=RepoType.MODEL)
+    if repo_type in RepoType.values:
+        return repo_type
+    if repo_type in {"space", "kernel", "bucket"}:
+        raise NotServed(f"This site serves models and data sets, but no {repo_type}s.")
+    raise InvalidInput(f"“type” must be one of {', '.join(RepoType.values)}.")
+
+
+def _id_in(body: dict[str, Any]) -> tuple[str | None, str]:
+    """Namespace (None: the caller's own) and name; some tools put both into `name`."""
+    name = text_of(body, "name")
+    owner = body.get("organization")
+    if owner is not None and not isinstance(owner, str):
+        raise InvalidInput("“organization” must be a string.")
+    if not owner and name.count("/") == 1:
+        owner, name = name.split("/")
+    return owner or None, name
+
+
+def _full_id(body: dict[str, Any], key: str) -> tuple[str, str]:
+    namespace, slash, name = text_of(body, key).partition("/")
+    if not slash:
+        raise InvalidInput(f"“{key}” must look like namespace/name.")
+    return namespace, name
+
+
+def _privacy_in(body: dict[str, Any]) -> bool | None:
+    """What `visibility`, or `private` of older clients, asks for; None where neither is there."""
+    visibility = body.get("visibility")
+    if visibility is None:
+        private = body.get("private")
+        return None if private is None else is_true(private)
+    if visibility not in {"public", "private"}:
+        raise InvalidInput("“visibility” must be public or private.")
+    return bool(visibility == "private")
