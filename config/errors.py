@@ -2,15 +2,17 @@
 
 | surface | paths | form |
 |---|---|---|
-| Hub API, CAS, git | `/api/…`, `/cas/…`, `…/resolve/…`, `….git/…` | JSON `{"error": …}`, `X-Error-Code`, `X-Error-Message` |
+| Hub API, CAS, git | `/api/…`, `/cas/…`, `…/resolve/…`, `….git/…` | JSON `{"error": …}` |
 | LFS | `…/info/lfs/…` | `application/vnd.git-lfs+json` `{"message": …}` |
 | pages | the rest | HTML page, or a fragment for htmx |
+
+All carry `X-Error-Code` and `X-Error-Message`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -23,7 +25,11 @@ from hub import errors
 from hub.storage import errors as storage_errors
 from hub.vcs import errors as vcs_errors
 
+AnyResponse = TypeVar("AnyResponse", bound=HttpResponse)
 LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
+_BASIC = 'Basic realm="access token", charset="UTF-8"'
+"""What git and git-lfs need to see before they send a password, which is the token."""
+_GIT_PATH = re.compile(r"\.git(/|$)|/info/(refs|lfs)|/git-(upload|receive)-pack$")
 _MACHINE_PATH = re.compile(r"^/(api|cas)/|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)")
 
 
@@ -70,18 +76,20 @@ def render_error(request: HttpRequest, error: errors.HubError) -> HttpResponse:
         response = JsonResponse(_body(error), status=error.status)
     else:
         response = _page(request, error)
-    return add_headers(response, error)
+    add_headers(response, error)
+    if error.status == 401 and _GIT_PATH.search(request.path):
+        response["WWW-Authenticate"] = response["LFS-Authenticate"] = _BASIC
+    return response
 
 
-def add_headers(response: Any, error: errors.HubError) -> Any:
+def add_headers(response: AnyResponse, error: errors.HubError) -> AnyResponse:
     """Sets the `X-Error-*` headers that the official client turns into its exceptions."""
     response["X-Error-Code"] = error.code
     response["X-Error-Message"] = _header_text(error.message)
     if commit_sha := error.details.get("commit_sha"):
         response["X-Repo-Commit"] = commit_sha
     if error.status == 401:
-        response["WWW-Authenticate"] = 'Basic realm="access token", charset="UTF-8"'
-        response["LFS-Authenticate"] = 'Basic realm="access token", charset="UTF-8"'
+        response["WWW-Authenticate"] = "Bearer"
     return response
 
 

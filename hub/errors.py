@@ -45,7 +45,10 @@ class AuthenticationRequired(HubError):
 class InvalidToken(HubError):
     code = "InvalidToken"
     status = 401
-    message = "The access token is not valid: it is unknown, revoked or expired. Make a new one on the tokens page."
+    message = (
+        "The access token is not valid: it is unknown, revoked or expired."
+        " Make a new one on the tokens page."
+    )
 
 
 class PermissionDenied(HubError):
@@ -94,7 +97,9 @@ class Conflict(HubError):
 class ParentMoved(HubError):
     code = "ParentMoved"
     status = 412
-    message = "The branch has moved since the commit you built on. Pull its newest commit and try again."
+    message = (
+        "The branch has moved since the commit you built on. Pull its newest commit and try again."
+    )
 
 
 class TooLarge(HubError):

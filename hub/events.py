@@ -1,4 +1,4 @@
-"""News from the hub for the other applications, sent once the transaction that caused it commits."""
+"""News from the hub for the other applications, sent once the causing transaction commits."""
 
 from __future__ import annotations
 
