@@ -62,23 +62,3 @@ class VisibilityForm(forms.Form):
         required=False,
         help_text=_("Only you and people you give access can see it."),
     )
-
-
-class DeleteRepoForm(forms.Form):
-    confirmation = forms.CharField(
-        label=_("Type the full name to confirm"),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-
-    def __init__(self, *args: Any, full_name: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.full_name = full_name
-
-    def clean_confirmation(self) -> str:
-        typed: str = self.cleaned_data["confirmation"].strip()
-        if typed != self.full_name:
-            raise forms.ValidationError(
-                _("This is not the name. Nothing was deleted. Type %(name)s exactly.")
-                % {"name": self.full_name}
-            )
-        return typed

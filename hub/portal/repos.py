@@ -14,7 +14,7 @@ from hub.access import Level
 from hub.actions.repos import create_repo, delete_repo, move_repo, update_repo_settings
 from hub.auth import actor_of
 from hub.errors import Conflict, InvalidInput
-from hub.portal.forms import DeleteRepoForm, NewRepoForm, RenameRepoForm, VisibilityForm
+from hub.portal.forms import NewRepoForm, RenameRepoForm, VisibilityForm
 from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.snippets import use_snippets
 from hub.portal.tabs import repo_page_url
@@ -56,7 +56,8 @@ def _card_html(page: RepoPage) -> str | None:
 def new_repo(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     user = actor.require_user()
-    form = NewRepoForm(request.POST or None, user=user, initial={"repo_type": request.GET.get("type", "model")})
+    initial = {"repo_type": request.GET.get("type", "model")}
+    form = NewRepoForm(request.POST or None, user=user, initial=initial)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         namespace = access.get_namespace_for_create(actor, data["owner"])
@@ -85,25 +86,23 @@ def _settings_page(
     page: RepoPage,
     *,
     rename_form: RenameRepoForm | None = None,
-    delete_form: DeleteRepoForm | None = None,
+    delete_error: str = "",
 ) -> HttpResponse:
     user = page.actor.require_user()
     initial = {"owner": page.repo.namespace.name, "name": page.repo.name}
     context = {
         "visibility_form": VisibilityForm(initial={"is_private": page.repo.is_private}),
         "rename_form": rename_form or RenameRepoForm(user=user, initial=initial),
-        "delete_form": delete_form or DeleteRepoForm(full_name=page.repo.full_name),
+        "delete_error": delete_error,
     }
     response = page.render("hub/repo_settings.html", "settings", context)
-    response.status_code = 422 if rename_form or delete_form else 200
+    response.status_code = 422 if rename_form or delete_error else 200
     return response
 
 
 @login_required
 @require_POST
-def set_visibility(
-    request: HttpRequest, repo_type: str, namespace: str, name: str
-) -> HttpResponse:
+def set_visibility(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
     page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
     form = VisibilityForm(request.POST)
     if form.is_valid():
@@ -144,9 +143,9 @@ def rename(request: HttpRequest, repo_type: str, namespace: str, name: str) -> H
 @require_POST
 def delete(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
     page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
-    form = DeleteRepoForm(request.POST, full_name=page.repo.full_name)
-    if not form.is_valid():
-        return _settings_page(page, delete_form=form)
+    if request.POST.get("confirm", "").strip() != page.repo.full_name:
+        text = _("That was not the name. Nothing was deleted. Type %(name)s exactly.")
+        return _settings_page(page, delete_error=text % {"name": page.repo.full_name})
     delete_repo(repo=page.repo, acting_user=page.actor.require_user())
     messages.success(request, _("%(repo)s is deleted.") % {"repo": page.repo.full_name})
     return redirect("profile", name=page.repo.namespace.name)
