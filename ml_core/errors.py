@@ -52,6 +52,7 @@ class Code(StrEnum):
     TOO_MANY_ITEM_ERRORS = "too_many_item_errors"
     OUT_OF_MEMORY = "out_of_memory"
     OUTPUT_LIMIT = "output_limit"
+    PROCESS_LIMIT = "process_limit"
     WALL_LIMIT = "timeout"
     CPU_LIMIT = "cpu_timeout"
     CANCELLED = "cancelled"

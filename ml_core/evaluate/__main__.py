@@ -116,8 +116,10 @@ def as_platform_error(error: Exception) -> CoreError:
 
     if is_out_of_memory(error):
         return UserError(Code.OUT_OF_MEMORY, NO_MEMORY_MESSAGE)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PlatformError(Code.DISK_FULL, "The job's scratch space or output is full.")
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return UserError(Code.OUTPUT_LIMIT, "The run wrote a file larger than it may.")
     kind = type(error).__name__
     return PlatformError(Code.INTERNAL, f"The evaluation failed unexpectedly ({kind}).")
 
