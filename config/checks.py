@@ -20,6 +20,7 @@ from celery import current_app
 from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
+from django.utils.module_loading import autodiscover_modules
 
 GIT_MINIMUM = (2, 34)
 """First release whose `git http-backend` and partial clone behave as our tests expect."""
@@ -73,7 +74,7 @@ def check_folders(app_configs: Apps, **kwargs: Any) -> list[checks.CheckMessage]
 @checks.register("modelguild")
 def check_queues(app_configs: Apps, **kwargs: Any) -> list[checks.CheckMessage]:
     """Every task is routed to a queue that some worker listens to."""
-    current_app.loader.import_default_modules()
+    autodiscover_modules("tasks")
     return [
         checks.Error(
             f"Task {name} goes to the queue {queue!r}, which no worker listens to.",
