@@ -12,10 +12,10 @@ register_converter(FilePathConverter, "filepath")
 
 from hub.xet.urls import hub_urlpatterns as xet_token_urls  # noqa: E402  (needs the converters)
 
-handler400 = "hub.portal.errors.bad_request"
-handler403 = "hub.portal.errors.permission_denied"
-handler404 = "hub.portal.errors.not_found"
-handler500 = "hub.portal.errors.server_error"
+handler400 = "config.error_pages.bad_request"
+handler403 = "config.error_pages.permission_denied"
+handler404 = "config.error_pages.not_found"
+handler500 = "config.error_pages.server_error"
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),

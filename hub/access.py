@@ -9,8 +9,23 @@ from __future__ import annotations
 from enum import IntEnum
 
 from hub.auth import Actor
-from hub.errors import AuthenticationRequired, PermissionDenied, RepoMoved, RepoNotFound
-from hub.models import Membership, Namespace, Repo, RepoRedirect, Role, TokenScope
+from hub.errors import (
+    AuthenticationRequired,
+    NotFound,
+    PermissionDenied,
+    RepoMoved,
+    RepoNotFound,
+)
+from hub.models import (
+    Membership,
+    Namespace,
+    Organization,
+    Repo,
+    RepoRedirect,
+    Role,
+    TokenScope,
+    User,
+)
 
 
 class Level(IntEnum):
@@ -62,6 +77,28 @@ def get_namespace_for_create(actor: Actor, name: str | None) -> Namespace:
     return namespace
 
 
+def get_organization_for_member(user: User, name: str) -> Organization:
+    """The organisation, if `user` belongs to it or maintains the site.
+
+    Raises:
+        NotFound: there is no organisation of that name.
+        PermissionDenied: it is there, but not for this user.
+    """
+    organization = _organization(name)
+    if not user.is_superuser and not organization.memberships.filter(user=user).exists():
+        raise PermissionDenied("Only members of the organisation may see this.")
+    return organization
+
+
+def get_organization_for_admin(user: User, name: str) -> Organization:
+    """The organisation, if `user` may change it. Raises as `get_organization_for_member`."""
+    organization = _organization(name)
+    is_admin = organization.memberships.filter(user=user, role=Role.ADMIN).exists()
+    if not user.is_superuser and not is_admin:
+        raise PermissionDenied("Only an admin of the organisation may do this.")
+    return organization
+
+
 def may_create_in(actor: Actor, namespace: Namespace) -> bool:
     if actor.user is None:
         return False
@@ -105,7 +142,7 @@ def _granted(actor: Actor, repo: Repo) -> Level:
 
 
 def _role(actor: Actor, namespace: Namespace) -> Role | None:
-    if not namespace.is_organization or actor.user is None:
+    if namespace.organization_id is None or actor.user is None:
         return None
     membership = Membership.objects.filter(
         organization_id=namespace.organization_id, user=actor.user
@@ -127,6 +164,14 @@ def _get_repo(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
     if level_of(actor, repo) < Level.READ:
         raise _not_found(actor, namespace, name)
     return repo
+
+
+def _organization(name: str) -> Organization:
+    found = Organization.objects.select_related("namespace").filter(namespace__name__iexact=name)
+    organization = found.first()
+    if organization is None:
+        raise NotFound(f"There is no organisation called {name}.")
+    return organization
 
 
 def _moved_repo(repo_type: str, namespace: str, name: str) -> Repo | None:
@@ -151,7 +196,7 @@ def _require(actor: Actor, repo: Repo, level: Level) -> Repo:
     if level_of(actor, repo) >= level:
         return repo
     if actor.user is None:
-        raise AuthenticationRequired()
+        raise AuthenticationRequired
     if _user_level(actor, repo) >= level:
         raise PermissionDenied("This token's scope does not allow that.")
     raise PermissionDenied(f"You may read {repo.full_name}, but not change it.")
