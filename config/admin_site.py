@@ -9,6 +9,7 @@ from csp.constants import SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from unfold.sites import UnfoldAdminSite
 
 _POLICY = {
@@ -22,9 +23,11 @@ class MaintainerSite(UnfoldAdminSite):
     """Staff only; others are sent to the portal's throttled sign-in."""
 
     def admin_view(
-        self, view: Callable[..., HttpResponse], cacheable: bool = False
-    ) -> Callable[..., HttpResponse]:
-        return csp_update(_POLICY)(super().admin_view(view, cacheable))  # type: ignore[no-any-return]
+        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
+    ) -> Callable[..., HttpResponseBase]:
+        protected = super().admin_view(view, cacheable)
+        with_policy: Callable[..., HttpResponseBase] = csp_update(_POLICY)(protected)
+        return with_policy
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

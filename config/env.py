@@ -18,7 +18,6 @@ env = environ.FileAwareEnv()
 """django-environ reader; `NAME_FILE` names a file that holds the value of `NAME`."""
 
 
-
 def secret(name: str, *, directory: Path, generate: Callable[[], str] | None = None) -> str:
     """The secret called `name`: from the environment, else a file made on first use.
 
@@ -28,7 +27,7 @@ def secret(name: str, *, directory: Path, generate: Callable[[], str] | None = N
     Raises:
         ImproperlyConfigured: the file exists but is empty.
     """
-    given = env.str(name, default="")
+    given: str = env.str(name, default="")
     if given:
         return given
     path = directory / name.lower()

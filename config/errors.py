@@ -39,7 +39,8 @@ def to_hub_error(error: Exception) -> errors.HubError | None:
         return error
     for kind, make in _ADAPTER_ERRORS:
         if isinstance(error, kind):
-            return make(error)
+            translated: errors.HubError = make(error)
+            return translated
     return None
 
 

@@ -33,7 +33,7 @@ class Actor:
     def require_user(self) -> User:
         """The user; `AuthenticationRequired` for an anonymous caller."""
         if self.user is None:
-            raise AuthenticationRequired()
+            raise AuthenticationRequired
         return self.user
 
 
@@ -67,11 +67,9 @@ def token_actor_of(request: HttpRequest | Request) -> Actor:
 
 def find_token(text: str) -> AccessToken:
     """The live token with this text; notes its use. Raises `InvalidToken`."""
-    token = (
-        AccessToken.objects.select_related("user").filter(digest=digest_of(text)).first()
-    )
+    token = AccessToken.objects.select_related("user").filter(digest=digest_of(text)).first()
     if token is None or token.is_expired or not token.user.is_active:
-        raise InvalidToken()
+        raise InvalidToken
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > LAST_USE_RESOLUTION:
         AccessToken.objects.filter(pk=token.pk).update(last_used_at=now)

@@ -103,7 +103,8 @@ def _matches(word: str) -> Q:
     if slash:
         return Q(namespace__name__iexact=owner, name__icontains=name)
     return (
-        Q(name__icontains=word) | Q(namespace__name__icontains=word)
+        Q(name__icontains=word)
+        | Q(namespace__name__icontains=word)
         | Q(description__icontains=word)
     )
 

@@ -20,9 +20,7 @@ def create_organization(*, name: str, full_name: str = "", acting_user: User) ->
         with transaction.atomic():
             organization = Organization.objects.create(full_name=full_name)
             Namespace.objects.create(name=name, organization=organization)
-            Membership.objects.create(
-                organization=organization, user=acting_user, role=Role.ADMIN
-            )
+            Membership.objects.create(organization=organization, user=acting_user, role=Role.ADMIN)
             record(verb="organization.created", actor=acting_user, target=name)
     except IntegrityError:
         raise Conflict(f"The name “{name}” is taken.") from None
