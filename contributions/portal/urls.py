@@ -1,3 +1,5 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from contributions.portal import views
+
+urlpatterns = [path("contribute", views.contribute, name="contribute")]

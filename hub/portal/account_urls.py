@@ -9,7 +9,6 @@ MEMBER = "organizations/<name:name>/members/<name:username>"
 
 frame_urls = [
     path("", home.home, name="home"),
-    path("contribute", home.contribute, name="contribute"),
     path("login", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("join", RedirectView.as_view(pattern_name="account_signup", query_string=True)),
     path("settings", RedirectView.as_view(pattern_name="settings_profile"), name="settings"),

@@ -1,4 +1,4 @@
-"""The home page and the page that says how to take part."""
+"""The home page."""
 
 from __future__ import annotations
 
@@ -17,23 +17,20 @@ NEWEST_LIMIT = 5
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    context = {
+    context = newcomer_context(request) | {
         "models": _newest(request, RepoType.MODEL),
         "datasets": _newest(request, RepoType.DATASET),
         "panels": list(home_panels(request)),
-        "examples": _examples(request),
     }
-    if isinstance(request.user, User):
-        context["steps"] = _first_steps(request.user)
     return render(request, "hub/home.html", context)
 
 
-@require_GET
-def contribute(request: HttpRequest) -> HttpResponse:
-    context: dict[str, Any] = {"examples": _examples(request)}
+def newcomer_context(request: HttpRequest) -> dict[str, Any]:
+    """`examples` for snippets, and for a signed-in reader the `steps` they have done."""
+    context: dict[str, Any] = {"examples": _examples()}
     if isinstance(request.user, User):
         context["steps"] = _first_steps(request.user)
-    return render(request, "hub/contribute.html", context)
+    return context
 
 
 def _newest(request: HttpRequest, repo_type: RepoType) -> list[Repo]:
@@ -41,7 +38,7 @@ def _newest(request: HttpRequest, repo_type: RepoType) -> list[Repo]:
     return paginate(repos, sort=DEFAULT_SORT, cursor=None, limit=NEWEST_LIMIT).rows
 
 
-def _examples(request: HttpRequest) -> dict[str, Repo | None]:
+def _examples() -> dict[str, Repo | None]:
     """The repositories that snippets name: the most downloaded public ones."""
     public = Repo.objects.filter(is_private=False).select_related("namespace")
     return {
