@@ -30,7 +30,10 @@ LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
 _BASIC = 'Basic realm="access token", charset="UTF-8"'
 """What git and git-lfs need to see before they send a password, which is the token."""
 _GIT_PATH = re.compile(r"\.git(/|$)|/info/(refs|lfs)|/git-(upload|receive)-pack$")
-_MACHINE_PATH = re.compile(r"^/(api|cas)/|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)")
+_MACHINE_PATH = re.compile(
+    r"^/(api|cas|oauth|buckets)/|^/uploads$|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)"
+    r"|/git-(upload|receive)-pack$"
+)
 
 
 def to_hub_error(error: Exception) -> errors.HubError | None:
@@ -86,7 +89,7 @@ def render_error(request: HttpRequest, error: errors.HubError) -> HttpResponse:
 def add_headers(response: AnyResponse, error: errors.HubError) -> AnyResponse:
     """Sets the `X-Error-*` headers that the official client turns into its exceptions."""
     response["X-Error-Code"] = error.code
-    response["X-Error-Message"] = _header_text(error.message)
+    response["X-Error-Message"] = _header_message(error)
     if commit_sha := error.details.get("commit_sha"):
         response["X-Repo-Commit"] = commit_sha
     if error.status == 401:
@@ -142,10 +145,18 @@ def _page(request: HttpRequest, error: errors.HubError) -> HttpResponse:
 def _redirect(request: HttpRequest, error: errors.RepoMoved) -> HttpResponse:
     """The same path under the new name; 307 keeps method and body."""
     old, new = error.details["old_id"], error.details["new_id"]
-    location = re.sub(re.escape(old), new, request.get_full_path(), count=1, flags=re.IGNORECASE)
+    target = request.META.get("RAW_URI") or request.get_full_path()  # raw: keeps %2F quoted
+    location = re.sub(re.escape(old), new, target, count=1, flags=re.IGNORECASE)
     response = HttpResponse(status=error.status)
     response["Location"] = location
     return response
+
+
+def _header_message(error: errors.HubError) -> str:
+    """The message; of a bad token the fixed text that tells clients it is not the repository."""
+    if isinstance(error, errors.InvalidToken):
+        return "Invalid credentials in Authorization header"
+    return _header_text(error.message)
 
 
 def _header_text(text: str) -> str:
