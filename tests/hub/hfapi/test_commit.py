@@ -273,7 +273,8 @@ def test_malformed_commit_is_refused_whole(
     before = state_of(repo)
     answer = owner_api.commit(url(repo), lines)
     assert answer.status_code == status
-    assert answer["X-Error-Code"] and answer["X-Error-Message"]
+    assert answer["X-Error-Code"]
+    assert answer["X-Error-Message"]
     assert answer.json()["error"]
     assert state_of(repo) == before
 
