@@ -2,7 +2,7 @@
 
 import bz2
 import collections
-import datetime
+import datetime as dt
 import gzip
 import io
 import pickle
@@ -187,7 +187,7 @@ def test_payload_before_a_break_is_still_found():
         {"a": [1, 2.5, None, True, "text", b"bytes"], "b": (1, 2, 3, 4)},
         collections.OrderedDict(a=1),
         [{1, 2}, frozenset([3]), bytearray(b"x"), complex(1, 2)],
-        {"at": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)},
+        {"at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)},
         list(range(5000)),
         "x" * 100_000,
     ],

@@ -1,0 +1,18 @@
+"""Model and data set cards (README.md): metadata read and checked, tags derived, text rendered."""
+
+from hub.cards.checks import CardReport, check_card
+from hub.cards.front_matter import Card, CardError, parse_card
+from hub.cards.render import render_card, render_markdown
+from hub.cards.tags import dataset_tags, model_tags
+
+__all__ = [
+    "Card",
+    "CardError",
+    "CardReport",
+    "check_card",
+    "dataset_tags",
+    "model_tags",
+    "parse_card",
+    "render_card",
+    "render_markdown",
+]
