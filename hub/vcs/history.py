@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import pygit2
-from pygit2.enums import SortMode
 
 from hub.vcs.rawtree import PathFinder, TreeComparer
 from hub.vcs.values import CommitInfo, Signature
@@ -41,8 +40,16 @@ def log(
 ) -> Iterator[CommitInfo]:
     """Commits reachable from the start, newest first."""
     stop = None if limit is None else skip + limit
-    for commit in islice(repo.walk(start, SortMode.TIME), skip, stop):
+    for commit in islice(_all_commits(repo, start), skip, stop):
         yield describe_commit(commit)
+
+
+def _all_commits(repo: pygit2.Repository, start: pygit2.Oid) -> Iterator[pygit2.Commit]:
+    queue = _CommitQueue(repo, start, revisit=False)
+    for commit in queue:
+        yield commit
+        for parent in commit.parents:
+            queue.add(parent)
 
 
 def log_path(

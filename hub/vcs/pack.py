@@ -24,8 +24,12 @@ LOOSE_LIMIT = 16
 """Up to this many objects are written as loose files, above it as a pack."""
 PACK_LIMIT_BYTES = 256 * 1024 * 1024
 
-_TYPE_NAMES = {ObjectType.COMMIT: b"commit", ObjectType.TREE: b"tree", ObjectType.BLOB: b"blob"}
-_TYPE_NUMBERS = {ObjectType.COMMIT: 1, ObjectType.TREE: 2, ObjectType.BLOB: 3}
+_TYPE_NAMES = {
+    ObjectType.COMMIT: b"commit",
+    ObjectType.TREE: b"tree",
+    ObjectType.BLOB: b"blob",
+    ObjectType.TAG: b"tag",
+}
 _COMPRESSION_LEVEL = 1
 
 
@@ -68,11 +72,11 @@ class ObjectBatch:
         """
         waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         with no_space_as_domain_error():
-            if len(waiting) <= LOOSE_LIMIT and sum(len(w.data) for w in waiting.values()) < 2**24:
-                for item in waiting.values():
-                    self._repo.odb.write(item.kind, item.data)
-            elif waiting:
+            if len(waiting) > LOOSE_LIMIT:
                 _write_pack(self._objects / "pack", waiting)
+                return
+            for oid, item in waiting.items():
+                _write_loose(self._objects, oid.hex(), item)
 
 
 @contextlib.contextmanager
@@ -87,6 +91,22 @@ def no_space_as_domain_error() -> Iterator[None]:
     except pygit2.GitError as error:
         if os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error):
             raise RepositoryFull from error
+        raise
+
+
+def _write_loose(objects: Path, oid: str, item: _Waiting) -> None:
+    folder = objects / oid[:2]
+    folder.mkdir(exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            head = b"%s %d\0" % (_TYPE_NAMES[item.kind], len(item.data))
+            file.write(zlib.compress(head + item.data, _COMPRESSION_LEVEL))
+            _finish_file(file)
+        path.rename(folder / oid[2:])
+    except BaseException:
+        path.unlink(missing_ok=True)
         raise
 
 
@@ -140,7 +160,7 @@ def _write_pack_file(
 def _entry_header(item: _Waiting) -> bytes:
     """Object type and size: 3 bits and 4 bits in the first byte, 7 bits in each that follows."""
     size = len(item.data)
-    head = [(_TYPE_NUMBERS[item.kind] << 4) | (size & 0x0F)]
+    head = [(int(item.kind) << 4) | (size & 0x0F)]
     size >>= 4
     while size:
         head[-1] |= 0x80

@@ -67,7 +67,7 @@ class PathFinder:
         tree = self._folder(folder)
         try:
             item = tree[name] if tree is not None and name else None
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError):  # a name that is not UTF-8 is a TypeError
             return None
         if item is None:
             return None
@@ -84,7 +84,7 @@ class PathFinder:
         try:
             root = self._repo[pygit2.Oid(raw=self._root)].peel(pygit2.Tree)
             item = root[folder] if folder else root
-        except (KeyError, ValueError, pygit2.GitError):
+        except (KeyError, ValueError, TypeError, pygit2.GitError):
             return None
         return item if isinstance(item, pygit2.Tree) else None
 

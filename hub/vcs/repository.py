@@ -36,7 +36,7 @@ LAST_COMMITS_BUDGET_S = 2.0
 
 
 def tune_process(*, cache_bytes: int = 32 * 1024 * 1024, is_durable: bool = True) -> None:
-    """Set what libgit2 keeps for the whole process: its cache, and fsync of all that it writes."""
+    """Set what libgit2 keeps for the whole process: its cache, and fsync of the refs it writes."""
     pygit2.settings.cache_max_size(cache_bytes)
     pygit2.settings.enable_fsync_gitdir(is_durable)
 
@@ -147,8 +147,10 @@ class Repository:
         target = str(self._commit(commit_sha).id)
         text = f"object {target}\ntype commit\ntag {name}\ntagger {_signature_line(tagger)}\n\n"
         with self.lock():
-            tag = self._repo.odb.write(ObjectType.TAG, text.encode() + _message_bytes(message))
-            self._create(full_name, str(tag))
+            batch = ObjectBatch(self._repo)
+            tag = batch.add(ObjectType.TAG, text.encode() + _message_bytes(message))
+            batch.write()
+            self._create(full_name, tag.hex())
         return Ref(name, full_name, target)
 
     def _create(self, full_name: str, target: str) -> None:
