@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONTROLLERS = ("memory", "pids")
+PREFIX = "modelguild-"
 SETTLE_S = 2.0
+STALE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,24 @@ def find_parents() -> Parents | None:
             make_group(parents, memory_bytes=1 << 30, processes=64).remove()
         except (OSError, ValueError):
             continue
+        sweep(parents)
         return parents
     return None
 
 
+def sweep(parents: Parents, *, older_than_s: float = STALE_S) -> None:
+    """Remove the groups of workers that were killed; one with a process in it stays."""
+    oldest = time.time() - older_than_s
+    for folder in set(parents.folders.values()):
+        for group in folder.glob(f"{PREFIX}*"):
+            with contextlib.suppress(OSError):
+                if group.stat().st_mtime <= oldest:
+                    group.rmdir()
+
+
 def make_group(parents: Parents, *, memory_bytes: int, processes: int) -> Group:
     """A group with these limits. Raises OSError."""
-    name = f"modelguild-{uuid.uuid4().hex}"
+    name = f"{PREFIX}{uuid.uuid4().hex}"
     group = Group(parents.version, {c: f / name for c, f in parents.folders.items()})
     try:
         for folder in set(group.folders.values()):

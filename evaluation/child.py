@@ -216,6 +216,13 @@ def _tasks(pid: int) -> list[Path]:
 
 
 def _resident_bytes(pid: int) -> int:
+    """Memory of a process, pages it shares counted in parts where the kernel tells us."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
     try:
         fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
         return int(fields[1]) * PAGE_BYTES

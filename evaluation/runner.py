@@ -165,10 +165,10 @@ class _Watch:
         """Limits that are looked at from outside now and then."""
         limits = self.child.limits
         sample = self.child.sample()
-        if self.child.group is None and sample.memory_bytes > limits.memory_bytes:
-            return Stop.MEMORY
         if self.child.group is None and sample.n_processes > limits.processes:
             return Stop.PROCESSES
+        if self.child.group is None and sample.memory_bytes > limits.memory_bytes:
+            return Stop.MEMORY
         if folder_bytes(self.job.out_dir) > limits.out_bytes:
             return Stop.OUTPUT
         return None
