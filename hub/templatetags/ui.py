@@ -279,8 +279,13 @@ def progress(
 
 @register.inclusion_tag("components/field.html")
 def field(bound: BoundField, *, label: str = "", help_text: str = "") -> dict[str, Any]:
-    """A labelled input with help and errors tied to it for screen readers."""
+    """A labelled input with help and errors tied to it for screen readers.
+
+    A `label` of the page's own also replaces the placeholder.
+    """
     widget = bound.field.widget
+    if label:
+        widget.attrs.pop("placeholder", None)
     ids = [f"{bound.auto_id}_{part}" for part in ("help", "errors")]
     shown = help_text or bound.help_text
     described = " ".join(
