@@ -330,6 +330,10 @@ RUN_POOL = env.str("RUN_POOL", default="cpu")
 WORKER_POOLS = env.list("WORKER_POOLS", default=["cpu"])
 """Pools from which a worker of this installation takes runs."""
 ALLOW_UNCAGED_RUNS = env.bool("ALLOW_UNCAGED_RUNS", default=False)
+RUN_THREADS = env.int("RUN_THREADS", default=max(1, min(4, os.cpu_count() or 1)))
+"""Processor threads of one job."""
+WARM_JOBS = env.bool("WARM_JOBS", default=True)
+"""Keep one child with its imports done ready for the next run, at about 300 MB of memory."""
 WORKER_DIR = Path(env.str("WORKER_DIR", default=str(DATA_DIR / "worker"))).resolve()
 """Working folders of jobs and the worker's own Hub cache."""
 INSTANCE_KEY = secret(

@@ -6,4 +6,4 @@ class EvaluationConfig(AppConfig):
     verbose_name = "Evaluation"
 
     def ready(self) -> None:
-        from evaluation import receivers  # noqa: F401  (connects the receivers)
+        from evaluation import hooks, receivers  # noqa: F401  (connects them)

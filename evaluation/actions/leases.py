@@ -19,14 +19,17 @@ from django.utils import timezone
 
 from evaluation.actions.leaderboards import place_run
 from evaluation.actions.runs import NOT_STARTED, error_fields, note_run, ring_for
-from evaluation.errors import LeaseLost
+from evaluation.errors import JobFailed, LeaseLost
 from evaluation.models import HELD, ErrorFamily, Run, RunState, Score, Worker, states_before
 from evaluation.queries import next_run_ids
-from hub.models import AccessToken
+from hub.actions.tokens import Grant, create_token
+from hub.models import AccessToken, TokenScope
 
 BACK_OFF_S = (5, 30, 120)
 """Pause before the second, third, … try after a fault of ours."""
 CLAIM_TRIES = 10
+TOKEN_MARGIN_S = 3600
+"""How much longer than the job its token lives: fetching comes before, storing after."""
 _RELEASED: dict[str, Any] = {"lease_token": "", "lease_expires_at": None, "access_token": None}
 
 
@@ -72,6 +75,29 @@ def claim_run(*, worker: Worker) -> Run | None:
             if (run := _claim(run_id, worker)) is not None:
                 return run
     return None
+
+
+def issue_token(*, run: Run) -> str:
+    """A token with which the worker of `run` reads its model and data set.
+
+    It dies with the lease. Raises `LeaseLost`; `JobFailed` where nobody owns the run any more.
+    """
+    if run.owner is None:
+        raise JobFailed(ErrorFamily.USER, "no_access", "The person who started the run is gone.")
+    lifetime_s = run.spec["limits"]["wall_s"] + TOKEN_MARGIN_S
+    dataset = run.benchmark_version.benchmark.dataset
+    with transaction.atomic():
+        made = create_token(
+            user=run.owner,
+            name=f"run {run.pk}",
+            scope=TokenScope.FINE_GRAINED,
+            grants=[Grant(run.model_repo), Grant(dataset)],
+            expires_at=timezone.now() + timedelta(seconds=lifetime_s),
+            is_internal=True,
+        )
+        if not _held(run).update(access_token=made.token):
+            raise LeaseLost(str(run.pk))
+    return made.text
 
 
 def start_job(*, run: Run) -> None:

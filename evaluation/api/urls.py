@@ -1,3 +1,29 @@
-from django.urls import URLPattern
+"""Addresses below `/api/v1/`."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from evaluation.api import views
+
+_BOARD = "<name:namespace>/<name:name>/<name:task_id>"
+
+urlpatterns = [
+    path("benchmarks", views.BenchmarkList.as_view()),
+    path(f"benchmarks/{_BOARD}", views.BenchmarkDetail.as_view()),
+    path(f"leaderboards/{_BOARD}", views.Leaderboard.as_view(), name="api_leaderboard"),
+    path("runs", views.RunList.as_view()),
+    path("runs/<uuid:run_id>", views.RunDetail.as_view(), name="api_run"),
+    path("runs/<uuid:run_id>/cancel", views.RunCancel.as_view()),
+    path("runs/<uuid:run_id>/record", views.RunRecord.as_view()),
+    path("runs/<uuid:run_id>/predictions", views.RunPredictions.as_view()),
+    path("runs/<uuid:run_id>/verify", views.RunVerify.as_view()),
+    path("instance-key", views.InstanceKey.as_view(), name="instance_key"),
+    path("schema", SpectacularAPIView.as_view(), name="api_schema"),
+    path(
+        "docs",
+        SpectacularSwaggerSplitView.as_view(
+            url_name="api_schema", template_name="evaluation/api_docs.html"
+        ),
+        name="api_docs",
+    ),
+]

@@ -58,7 +58,7 @@ class Benchmark(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["dataset", "task_id"], name="benchmark_task_unique")
         ]
-        indexes = [models.Index("is_active", "task_type", "name", name="benchmark_list")]
+        indexes = [models.Index(fields=["is_active", "task_type", "name"], name="benchmark_list")]
 
     def __str__(self) -> str:
         return self.name

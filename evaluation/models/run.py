@@ -158,12 +158,12 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            models.Index("state", "pool", "queued_at", name="run_queue"),
-            models.Index("state", "lease_expires_at", name="run_expired_leases"),
-            models.Index("owner", "-queued_at", name="run_of_owner"),
-            models.Index("model_repo", "-queued_at", name="run_of_model"),
-            models.Index("benchmark_version", "-queued_at", name="run_of_version"),
-            models.Index("-finished_at", name="run_newest_finished"),
+            models.Index(fields=["state", "pool", "queued_at"], name="run_queue"),
+            models.Index(fields=["state", "lease_expires_at"], name="run_expired_leases"),
+            models.Index(fields=["owner", "-queued_at"], name="run_of_owner"),
+            models.Index(fields=["model_repo", "-queued_at"], name="run_of_model"),
+            models.Index(fields=["benchmark_version", "-queued_at"], name="run_of_version"),
+            models.Index(fields=["-finished_at"], name="run_newest_finished"),
         ]
 
     def __str__(self) -> str:

@@ -74,7 +74,7 @@ class LeaderboardEntry(models.Model):
                 fields=["benchmark_version", "model_repo"], name="entry_model_unique"
             )
         ]
-        indexes = [models.Index("benchmark_version", "-value", name="entry_board")]
+        indexes = [models.Index(fields=["benchmark_version", "-value"], name="entry_board")]
 
     def __str__(self) -> str:
         return f"{self.model_repo} on {self.benchmark_version}: {self.value}"

@@ -40,7 +40,7 @@ class Worker(models.Model):
     objects = WorkerQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index("-heartbeat_at", name="worker_alive")]
+        indexes = [models.Index(fields=["-heartbeat_at"], name="worker_alive")]
 
     def __str__(self) -> str:
         return self.name

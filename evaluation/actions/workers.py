@@ -1,0 +1,67 @@
+"""Workers come and go."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from evaluation.actions.leases import release_run
+from evaluation.actions.sweep import ring_idle_workers
+from evaluation.errors import LeaseLost
+from evaluation.models import HELD, Run, Worker
+
+
+def register_worker(
+    *, name: str, pools: list[str], slots: int, device: str, versions: dict[str, str]
+) -> Worker:
+    """The row of a worker that has just started.
+
+    What an earlier process of that name still holds goes back to the queue: it cannot be alive,
+    and if it were, its lease is gone.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        worker, _ = Worker.objects.update_or_create(
+            name=name,
+            defaults={
+                "pools": list(pools),
+                "slots": slots,
+                "device": device,
+                "versions": versions,
+                "started_at": now,
+                "heartbeat_at": now,
+                "stopping_at": None,
+                "stopped_at": None,
+            },
+        )
+    _release_all(worker)
+    ring_idle_workers()
+    return worker
+
+
+def beat_worker(*, name: str) -> None:
+    """Notes that the worker lives."""
+    Worker.objects.filter(name=name).update(heartbeat_at=timezone.now())
+
+
+def announce_stop(*, name: str) -> None:
+    """From now on the worker claims nothing, and its runs are interrupted and handed back."""
+    Worker.objects.filter(name=name, stopping_at__isnull=True).update(stopping_at=timezone.now())
+
+
+def retire_worker(*, name: str) -> None:
+    """The worker is gone; runs it still held are handed back."""
+    now = timezone.now()
+    worker = Worker.objects.filter(name=name).first()
+    if worker is None:
+        return
+    Worker.objects.filter(pk=worker.pk).update(stopped_at=now)
+    _release_all(worker)
+
+
+def _release_all(worker: Worker) -> None:
+    for run in Run.objects.filter(worker=worker, state__in=HELD).select_related("model_repo"):
+        try:
+            release_run(run=run)
+        except LeaseLost:
+            continue

@@ -1,0 +1,264 @@
+"""Forms of `/api/v1/`: what comes in, what goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from evaluation.models import Benchmark, Run, Score
+from evaluation.queries import BoardRow, QueueInsight, queue_insight
+
+
+class StartRunIn(serializers.Serializer[Any]):
+    """A request to evaluate a model."""
+
+    model = serializers.CharField(max_length=200, help_text="“namespace/name” of the model.")
+    benchmark = serializers.CharField(
+        max_length=300,
+        help_text="“namespace/name/task”, or “namespace/name” where the data set has one task.",
+    )
+    revision = serializers.CharField(
+        max_length=255,
+        required=False,
+        default="main",
+        help_text="Branch, tag, commit or refs/pr/N.",
+    )
+    label_map = serializers.DictField(
+        child=serializers.CharField(max_length=200, allow_null=True),
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="From each label of the model to one of the benchmark; null for none of them.",
+    )
+
+
+class ListRunsIn(serializers.Serializer[Any]):
+    """Filters of the list of runs."""
+
+    model = serializers.CharField(required=False, max_length=200)
+    benchmark = serializers.CharField(required=False, max_length=300)
+    owner = serializers.CharField(required=False, max_length=150)
+    state = serializers.ChoiceField(
+        required=False,
+        choices=["queued", "preparing", "running", "finished", "failed", "cancelled"],
+    )
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+    cursor = serializers.CharField(required=False, default="", max_length=200)
+
+
+class TaskVersionOut(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    commit = serializers.CharField()
+    spec_digest = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class BenchmarkOut(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    type = serializers.CharField()
+    dataset = serializers.CharField()
+    config = serializers.CharField(allow_null=True)
+    split = serializers.CharField()
+    columns = serializers.DictField(child=serializers.CharField())
+    labels = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    metrics = serializers.ListField(child=serializers.CharField())
+    chance = serializers.FloatField(allow_null=True)
+    baselines = serializers.ListField(child=serializers.DictField())
+    is_active = serializers.BooleanField()
+    version = TaskVersionOut()
+    url = serializers.CharField()
+
+    def to_representation(self, instance: Benchmark) -> dict[str, Any]:
+        version = instance.current
+        assert version is not None
+        spec = version.spec
+        kept = ("config", "split", "columns", "labels", "metrics", "chance", "baselines")
+        return super().to_representation(
+            {
+                "id": instance.full_id,
+                "name": instance.name,
+                "description": instance.description,
+                "type": instance.task_type,
+                "dataset": instance.dataset.full_name,
+                **{name: spec[name] for name in kept},
+                "is_active": instance.is_active,
+                "version": {
+                    "number": version.number,
+                    "commit": version.commit_sha,
+                    "spec_digest": version.spec_digest,
+                    "created_at": version.created_at,
+                },
+                "url": instance.url_path,
+            }
+        )
+
+
+class ScoreOut(serializers.ModelSerializer[Score]):
+    class Meta:
+        model = Score
+        fields = [
+            "metric",
+            "value",
+            "direction",
+            "n",
+            "n_missing",
+            "se",
+            "ci_low",
+            "ci_high",
+            "method",
+        ]
+
+
+class ErrorOut(serializers.Serializer[Any]):
+    family = serializers.CharField(
+        help_text="user: needs a change by you; system: our fault; cancelled; timeout."
+    )
+    code = serializers.CharField()
+    message = serializers.CharField()
+    details = serializers.DictField()
+
+
+class ProgressOut(serializers.Serializer[Any]):
+    phase = serializers.CharField(allow_blank=True)
+    done = serializers.IntegerField()
+    total = serializers.IntegerField(allow_null=True)
+    per_second = serializers.FloatField(allow_null=True)
+
+
+class QueueOut(serializers.Serializer[QueueInsight]):
+    reason = serializers.CharField(
+        help_text="starting, behind_others, all_busy, no_worker or back_off."
+    )
+    position = serializers.IntegerField()
+    starts_at = serializers.DateTimeField(allow_null=True)
+
+
+class RunOut(serializers.Serializer[Run]):
+    """A run; `queue` is filled while it waits, `error` when it failed, `scores` when finished."""
+
+    id = serializers.UUIDField()
+    kind = serializers.CharField()
+    state = serializers.CharField()
+    model = serializers.CharField(source="model_repo.full_name")
+    commit = serializers.CharField(source="model_commit")
+    benchmark = serializers.CharField(source="benchmark_version.benchmark.full_id")
+    benchmark_version = serializers.IntegerField(source="benchmark_version.number")
+    owner = serializers.CharField(source="owner.username", default=None, allow_null=True)
+    worker = serializers.CharField(source="worker.name", default=None, allow_null=True)
+    attempt = serializers.IntegerField()
+    queued_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    progress = serializers.SerializerMethodField()
+    queue = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    scores = ScoreOut(many=True)
+    record_digest = serializers.CharField(allow_blank=True)
+    is_cancel_requested = serializers.BooleanField()
+    url = serializers.CharField(source="url_path")
+
+    @extend_schema_field(ProgressOut)
+    def get_progress(self, run: Run) -> dict[str, Any]:
+        return {
+            "phase": run.phase,
+            "done": run.items_done,
+            "total": run.items_total,
+            "per_second": run.items_per_s,
+        }
+
+    @extend_schema_field(QueueOut(allow_null=True))
+    def get_queue(self, run: Run) -> dict[str, Any] | None:
+        insight = queue_insight(run) if self.context.get("with_queue") else None
+        return QueueOut(insight).data if insight else None
+
+    @extend_schema_field(ErrorOut(allow_null=True))
+    def get_error(self, run: Run) -> dict[str, Any] | None:
+        if not run.error_code:
+            return None
+        return {
+            "family": run.error_family,
+            "code": run.error_code,
+            "message": run.error_message,
+            "details": run.error_details,
+        }
+
+
+class RunPageOut(serializers.Serializer[Any]):
+    items = RunOut(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class BenchmarkPageOut(serializers.Serializer[Any]):
+    items = BenchmarkOut(many=True)
+
+
+class BoardRowOut(serializers.Serializer[Any]):
+    rank_best = serializers.IntegerField(allow_null=True)
+    rank_worst = serializers.IntegerField(allow_null=True)
+    opens_group = serializers.BooleanField()
+    model = serializers.CharField()
+    commit = serializers.CharField()
+    run = serializers.UUIDField()
+    owner = serializers.CharField(allow_null=True)
+    worker = serializers.CharField(allow_null=True)
+    finished_at = serializers.DateTimeField()
+    scores = ScoreOut(many=True)
+
+    def to_representation(self, instance: BoardRow) -> dict[str, Any]:
+        run = instance.entry.run
+        return super().to_representation(
+            {
+                "rank_best": instance.placed.best,
+                "rank_worst": instance.placed.worst,
+                "opens_group": instance.placed.opens_group,
+                "model": instance.entry.model_repo.full_name,
+                "commit": run.model_commit,
+                "run": run.pk,
+                "owner": run.owner.username if run.owner else None,
+                "worker": run.worker.name if run.worker else None,
+                "finished_at": run.finished_at,
+                "scores": sorted(instance.scores.values(), key=lambda score: score.position),
+            }
+        )
+
+
+class LeaderboardOut(serializers.Serializer[Any]):
+    benchmark = serializers.CharField()
+    version = serializers.IntegerField()
+    commit = serializers.CharField()
+    metrics = serializers.ListField(child=serializers.CharField())
+    chance = serializers.FloatField(allow_null=True)
+    baselines = serializers.ListField(child=serializers.DictField())
+    rows = BoardRowOut(many=True)
+
+
+class TrustOut(serializers.Serializer[Any]):
+    digest = serializers.CharField()
+    signature = serializers.CharField()
+    algorithm = serializers.CharField()
+    key_id = serializers.CharField()
+    public_key = serializers.CharField()
+
+
+class RecordOut(serializers.Serializer[Any]):
+    record = serializers.DictField()
+    trust = TrustOut()
+
+
+class VerificationOut(serializers.Serializer[Any]):
+    is_valid = serializers.BooleanField()
+    is_digest_right = serializers.BooleanField()
+    is_signature_right = serializers.BooleanField()
+    are_samples_right = serializers.BooleanField()
+    digest = serializers.CharField()
+    key_id = serializers.CharField()
+
+
+class InstanceKeyOut(serializers.Serializer[Any]):
+    key_id = serializers.CharField()
+    algorithm = serializers.CharField()
+    public_key = serializers.CharField(help_text="32 bytes in base64.")

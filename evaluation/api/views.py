@@ -1,0 +1,198 @@
+"""`/api/v1/`: benchmarks, runs and leaderboards as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from evaluation import access, downloads
+from evaluation.actions import runs as run_actions
+from evaluation.actions.records import instance_key, record_document, verify_run
+from evaluation.api import serializers as forms
+from evaluation.boards import board_csv
+from evaluation.errors import NotFinished
+from evaluation.lists import benchmark_list, run_page, version_of
+from evaluation.models import RunState
+from evaluation.queries import leaderboard
+from hub.access import get_repo_for_read
+from hub.auth import actor_of
+from hub.errors import InvalidInput
+
+_SEARCH = OpenApiParameter("search", str, description="Words of name or data set.")
+_TYPE = OpenApiParameter("type", str, description="Task, such as text-classification.")
+_VERSION = OpenApiParameter("version", int, description="Benchmark version; the current one else.")
+_AS_CSV = OpenApiParameter("as", str, enum=["json", "csv"])
+
+
+class BenchmarkList(APIView):
+    @extend_schema(
+        operation_id="list_benchmarks",
+        parameters=[_SEARCH, _TYPE],
+        responses=forms.BenchmarkPageOut,
+    )
+    def get(self, request: Request) -> Response:
+        """Benchmarks that the caller may see, by name."""
+        found = benchmark_list(
+            actor_of(request),
+            search=request.query_params.get("search", ""),
+            task_type=request.query_params.get("type", ""),
+        )
+        return Response({"items": forms.BenchmarkOut(found[:500], many=True).data})
+
+
+class BenchmarkDetail(APIView):
+    @extend_schema(operation_id="get_benchmark", responses=forms.BenchmarkOut)
+    def get(self, request: Request, namespace: str, name: str, task_id: str) -> Response:
+        """One benchmark with its current spec."""
+        benchmark = access.get_benchmark_for_read(actor_of(request), namespace, name, task_id)
+        return Response(forms.BenchmarkOut(benchmark).data)
+
+
+class Leaderboard(APIView):
+    @extend_schema(
+        operation_id="get_leaderboard",
+        parameters=[_VERSION, _AS_CSV],
+        responses={
+            (200, "application/json"): forms.LeaderboardOut,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    def get(
+        self, request: Request, namespace: str, name: str, task_id: str
+    ) -> Response | HttpResponse:
+        """The models of a benchmark in order, with intervals and ranges of ranks."""
+        actor = actor_of(request)
+        benchmark = access.get_benchmark_for_read(actor, namespace, name, task_id)
+        version = version_of(benchmark, request.query_params.get("version"))
+        rows = leaderboard(actor, version)
+        if request.query_params.get("as") == "csv":
+            return HttpResponse(board_csv(version, rows), content_type="text/csv; charset=utf-8")
+        body = {
+            "benchmark": benchmark.full_id,
+            "version": version.number,
+            "commit": version.commit_sha,
+            "metrics": version.metrics,
+            "chance": version.chance,
+            "baselines": version.spec["baselines"],
+            "rows": rows,
+        }
+        return Response(forms.LeaderboardOut(body).data)
+
+
+class RunList(APIView):
+    @extend_schema(
+        operation_id="list_runs", parameters=[forms.ListRunsIn], responses=forms.RunPageOut
+    )
+    def get(self, request: Request) -> Response:
+        """Runs that the caller may see, newest first."""
+        form = forms.ListRunsIn(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        page = run_page(actor_of(request), **form.validated_data)
+        return Response(
+            {"items": forms.RunOut(page.runs, many=True).data, "next_cursor": page.next_cursor}
+        )
+
+    @extend_schema(
+        operation_id="start_run",
+        request=forms.StartRunIn,
+        responses={
+            201: forms.RunOut,
+            200: OpenApiResponse(
+                forms.RunOut, description="The same commit was already under way here."
+            ),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Starts the evaluation of a model; asking twice starts it once."""
+        form = forms.StartRunIn(data=request.data)
+        form.is_valid(raise_exception=True)
+        data = form.validated_data
+        actor = actor_of(request)
+        actor.require_user()
+        model = get_repo_for_read(actor, "model", *_split(data["model"]))
+        access.require_may_start(actor, model)
+        benchmark = access.find_benchmark(actor, data["benchmark"])
+        assert benchmark.current is not None
+        started = run_actions.start_run(
+            model_repo=model,
+            version=benchmark.current,
+            acting_user=actor.require_user(),
+            revision=data["revision"],
+            label_map=data["label_map"],
+        )
+        run = access.get_run_for_read(actor, started.run.pk)
+        body = forms.RunOut(run, context={"with_queue": True}).data
+        headers = {"Location": f"/api/v1/runs/{run.pk}"}
+        return Response(body, status=201 if started.is_new else 200, headers=headers)
+
+
+class RunDetail(APIView):
+    @extend_schema(operation_id="get_run", responses=forms.RunOut)
+    def get(self, request: Request, run_id: uuid.UUID) -> Response:
+        """One run: state, and what goes with it."""
+        run = access.get_run_for_read(actor_of(request), run_id)
+        return Response(forms.RunOut(run, context={"with_queue": True}).data)
+
+
+class RunCancel(APIView):
+    @extend_schema(operation_id="cancel_run", request=None, responses=forms.RunOut)
+    def post(self, request: Request, run_id: uuid.UUID) -> Response:
+        """Stops a run: at once while it waits, within two seconds while it runs."""
+        actor = actor_of(request)
+        run = access.get_run_for_cancel(actor, run_id)
+        run_actions.cancel_run(run=run, acting_user=actor.require_user())
+        return Response(forms.RunOut(access.get_run_for_read(actor, run_id)).data)
+
+
+class RunRecord(APIView):
+    @extend_schema(operation_id="get_record", responses=forms.RecordOut)
+    def get(self, request: Request, run_id: uuid.UUID) -> Response:
+        """The record of a finished run, with digest and signature."""
+        run = access.get_run_for_read(actor_of(request), run_id)
+        _require_finished(run.state)
+        return Response(record_document(run=run))
+
+
+class RunPredictions(APIView):
+    @extend_schema(
+        operation_id="get_predictions",
+        responses={(200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, run_id: uuid.UUID) -> HttpResponseBase:
+        """Every answer beside what is right, as parquet."""
+        return downloads.predictions_response(access.get_run_for_read(actor_of(request), run_id))
+
+
+class RunVerify(APIView):
+    @extend_schema(operation_id="verify_run", responses=forms.VerificationOut)
+    def get(self, request: Request, run_id: uuid.UUID) -> Response:
+        """Whether record and samples are as this instance signed them."""
+        run = access.get_run_for_read(actor_of(request), run_id)
+        _require_finished(run.state)
+        return Response(forms.VerificationOut(verify_run(run=run)).data)
+
+
+class InstanceKey(APIView):
+    @extend_schema(operation_id="get_instance_key", responses=forms.InstanceKeyOut)
+    def get(self, request: Request) -> Response:
+        """The public key with which records of this instance can be checked."""
+        return Response(instance_key())
+
+
+def _split(repo_id: str) -> tuple[str, str]:
+    namespace, _, name = repo_id.strip("/").partition("/")
+    if not namespace or not name or "/" in name:
+        raise InvalidInput("A model is named “namespace/name”.")
+    return namespace, name
+
+
+def _require_finished(state: Any) -> None:
+    if state != RunState.FINISHED:
+        raise NotFinished

@@ -1,0 +1,47 @@
+"""A leaderboard as rows of plain text, for CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from evaluation.models import BenchmarkVersion
+from evaluation.queries import BoardRow
+
+
+def board_csv(version: BenchmarkVersion, rows: list[BoardRow]) -> str:
+    """The board with one column a metric's value and two its interval; full precision."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["rank_best", "rank_worst", "model", "commit", "run", "finished_at", "worker", "n"]
+    for metric in version.metrics:
+        head += [metric, f"{metric}_ci_low", f"{metric}_ci_high"]
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([_plain(cell) for cell in _cells(version, row)])
+    return out.getvalue()
+
+
+def _cells(version: BenchmarkVersion, row: BoardRow) -> list[object]:
+    run, main = row.entry.run, row.main
+    cells: list[object] = [
+        row.placed.best,
+        row.placed.worst,
+        row.entry.model_repo.full_name,
+        run.model_commit,
+        run.pk,
+        run.finished_at.isoformat() if run.finished_at else None,
+        run.worker.name if run.worker else None,
+        main.n if main else None,
+    ]
+    for metric in version.metrics:
+        score = row.scores.get(metric)
+        cells += [score.value, score.ci_low, score.ci_high] if score else [None] * 3
+    return cells
+
+
+def _plain(cell: object) -> object:
+    """`cell`, kept from being read as a formula by a spreadsheet."""
+    if isinstance(cell, str) and cell[:1] in "=+-@\t\r":
+        return f"'{cell}"
+    return cell

@@ -1,0 +1,50 @@
+"""Results as files to download."""
+
+from __future__ import annotations
+
+import json
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from evaluation.actions.records import record_document
+from evaluation.errors import NotFinished
+from evaluation.models import Run, RunState
+from hub.site import store
+from hub.storage.errors import KeyMissing
+
+
+def predictions_response(run: Run) -> HttpResponseBase:
+    """The parquet of all answers. Raises `NotFinished`."""
+    _require_finished(run)
+    size = run.predictions_size_bytes or 0
+    try:
+        stored = store().size(run.predictions_key)
+    except KeyMissing:
+        raise NotFinished("The per-sample file of this run is no longer in the store.") from None
+    response = StreamingHttpResponse(
+        store().stream(run.predictions_key), content_type="application/vnd.apache.parquet"
+    )
+    response["Content-Length"] = str(stored or size)
+    response["ETag"] = f'"{run.predictions_sha256}"'
+    return _as_file(response, f"{run.pk}-predictions.parquet")
+
+
+def record_response(run: Run) -> HttpResponse:
+    """The signed record as JSON. Raises `NotFinished`."""
+    _require_finished(run)
+    text = json.dumps(record_document(run=run), ensure_ascii=False, indent=1, sort_keys=True)
+    response = HttpResponse(text + "\n", content_type="application/json")
+    _as_file(response, f"{run.pk}-record.json")
+    return response
+
+
+def _require_finished(run: Run) -> None:
+    if run.state != RunState.FINISHED:
+        raise NotFinished
+
+
+def _as_file(response: HttpResponseBase, name: str) -> HttpResponseBase:
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "private, max-age=300"
+    return response

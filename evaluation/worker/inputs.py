@@ -1,0 +1,131 @@
+"""From a frozen spec to a job: inputs for the cage, labels for us alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from evaluation.errors import JobFailed
+from evaluation.worker.fetch import Source, fetch_files, list_files
+from evaluation.worker.splits import CARD, Split, find_split
+from ml_core.data.withhold import Withheld, withhold_labels
+from ml_core.errors import CoreError
+from ml_core.evaluate.tasks import get_task
+from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """`withheld.spec` goes into the cage; `spec` is what was asked; `files` are those of the split
+    by their path in the repository."""
+
+    spec: EvaluationSpec
+    withheld: Withheld
+    files: dict[str, Path]
+
+
+def prepare_job(
+    spec: dict[str, Any],
+    *,
+    dataset: Source,
+    model: Path,
+    inputs: Path,
+    hidden: Path,
+    memory: Path,
+) -> Job:
+    """Fetches the split, checks it, and parts inputs from labels.
+
+    Args:
+        spec: as `evaluation.spec.build_spec` makes it.
+        model: folder with the model's files.
+        inputs: folder that the job may read.
+        hidden: folder that it may not: the data with its labels.
+        memory: where knowledge about commits is kept between runs.
+
+    Raises:
+        JobFailed: the data cannot be fetched or used.
+    """
+    task = spec["task"]
+    split = find_split(dataset, config=task["config"], split=task["split"], memory=memory)
+    fetched = fetch_files(dataset, split.files, _made(hidden / "data"))
+    files = fetched if split.is_plain else [_converted(dataset, hidden / "data", task)]
+    asked = core_spec(spec, model=model, files=files, labels=_labels(task, split))
+    try:
+        withheld = withhold_labels(asked, get_task(asked.task).inputs, inputs)
+    except CoreError as error:
+        raise as_failure(error) from error
+    return Job(asked, withheld, dict(zip(split.files, fetched, strict=True)))
+
+
+def core_spec(
+    spec: dict[str, Any], *, model: Path, files: list[Path], labels: tuple[str, ...] | None
+) -> EvaluationSpec:
+    """The spec as `ml_core` takes it, with the folders of this machine."""
+    task, engine = spec["task"], spec["engine"]
+    label_map = spec.get("label_map")
+    try:
+        return EvaluationSpec(
+            task=task["type"],
+            model=ModelSpec(str(model), spec["model"]["repo"], spec["model"]["commit"]),
+            data=DataSpec(
+                files=tuple(str(file) for file in files),
+                columns=dict(task["columns"]),
+                repo=spec["dataset"]["repo"],
+                revision=spec["dataset"]["commit"],
+                config=task["config"],
+                split=task["split"],
+            ),
+            labels=labels,
+            label_map=dict(label_map) if label_map else None,
+            metrics=tuple(task["metrics"]),
+            engine=EngineSpec(dtype=engine["dtype"], device=engine["device"], seed=engine["seed"]),
+        )
+    except CoreError as error:
+        raise as_failure(error) from error
+
+
+def as_failure(error: CoreError) -> JobFailed:
+    """An error of the library as the end of a run."""
+    return JobFailed(error.family, str(error.code), error.message, **error.details)
+
+
+def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:
+    """Names from `eval.yaml`, else from the card; None leaves them to the data file."""
+    if task["labels"]:
+        return tuple(task["labels"])
+    names = split.labels.get(task["columns"]["label"])
+    return tuple(names) if names else None
+
+
+def _converted(dataset: Source, folder: Path, task: dict[str, Any]) -> Path:
+    """One parquet file made by the `datasets` library from whatever the split is kept in."""
+    from datasets import Image, load_dataset
+
+    fetch_files(dataset, _card_of(dataset), folder)
+    try:
+        table = load_dataset(
+            str(folder),
+            name=task["config"],
+            split=task["split"],
+            cache_dir=str(folder.parent / "converted"),
+        )
+        for column, feature in table.features.items():
+            if isinstance(feature, Image):
+                table = table.cast_column(column, Image(decode=False))
+        target = folder.parent / "split.parquet"
+        table.to_parquet(str(target))
+    except Exception as error:
+        text = str(error).replace(str(folder), "the data set").splitlines() or [""]
+        message = f"The data files cannot be read: {text[0][:500]}"
+        raise JobFailed("user", "dataset_unreadable", message, problem=text[0][:500]) from error
+    return target
+
+
+def _card_of(dataset: Source) -> list[str]:
+    return [file.path for file in list_files(dataset) if file.path == CARD]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
