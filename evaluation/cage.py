@@ -36,6 +36,19 @@ SYSTEM_FILES = (
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
 )
+KERNEL_FILES = ("--proc", "/proc", "--dev", "/dev")
+READ_ONLY_KERNEL_FILES = tuple(
+    f"/proc/{name}"
+    for name in ("sys", "sysrq-trigger", "irq", "bus", "fs", "pressure", "acpi", "scsi", "mtrr")
+)
+HIDDEN_KERNEL_FILES = tuple(
+    f"/proc/{name}"
+    for name in (
+        *("config.gz", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg"),
+        *("kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "pagetypeinfo"),
+        *("sched_debug", "slabinfo", "timer_list", "vmallocinfo"),
+    )
+)
 GPU_PATTERNS = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-modeset")
 
 
@@ -125,8 +138,7 @@ class Cage:
         arguments += ["--clearenv"]
         for name, value in job_environment(job, limits, home="/tmp").items():  # noqa: S108  # its own
             arguments += ["--setenv", name, value]
-        arguments += system_binds()
-        arguments += ["--proc", "/proc", "--dev", "/dev"]
+        arguments += [*system_binds(), *KERNEL_FILES, *closed_kernel_files()]
         arguments += ["--size", str(limits.tmp_bytes), "--tmpfs", "/dev/shm"]  # noqa: S108
         arguments += ["--size", str(limits.tmp_bytes), "--tmpfs", "/tmp"]  # noqa: S108
         for path in visible_paths(job):
@@ -198,10 +210,10 @@ def _find_bubblewrap() -> Cage | None:
 def _works(cage: Cage) -> bool:
     """Whether a command that does nothing runs in the cage."""
     extra = ["--disable-userns"] if cage.can_disable_userns else []
-    command = [cage.bwrap, *NAMESPACES, *extra, *system_binds(), "--proc", "/proc", "--dev", "/dev"]
+    binds = [*system_binds(), *KERNEL_FILES, *closed_kernel_files()]
     try:
         probe = subprocess.run(
-            [*command, "--", "/usr/bin/env", "true"],
+            [cage.bwrap, *NAMESPACES, *extra, *binds, "--", "/usr/bin/env", "true"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PROBE_TIMEOUT_S,
@@ -223,6 +235,21 @@ def system_binds() -> list[str]:
             arguments += ["--ro-bind", name, name]
     for name in SYSTEM_FILES:
         arguments += ["--ro-bind-try", name, name]
+    return arguments
+
+
+def closed_kernel_files() -> list[str]:
+    """/proc without what a worker run by root would let a job write or learn.
+
+    The job's user stands for the worker's own, so where that is root the kernel's settings, such as
+    the program that takes core dumps, would be open to it.
+    """
+    arguments = []
+    for name in READ_ONLY_KERNEL_FILES:
+        arguments += ["--ro-bind-try", name, name]
+    for name in HIDDEN_KERNEL_FILES:
+        if Path(name).is_file():
+            arguments += ["--ro-bind", "/dev/null", name]
     return arguments
 
 

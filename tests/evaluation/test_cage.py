@@ -126,6 +126,23 @@ answer.append([tried(lambda: open(path, 'w')) for path in ('/tmp/x', '/dev/shm/x
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["answer.json", "x"]
 
 
+def test_settings_of_the_kernel_cannot_be_written(tmp_path, cage):
+    code = """
+answer = []
+for folder, folders, files in os.walk('/proc'):
+    if folder == '/proc':
+        folders[:] = [n for n in folders if not n.isdigit() and n not in ('self', 'thread-self')]
+    for name in files:
+        try:
+            os.close(os.open(folder + '/' + name, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            continue
+        answer.append(folder + '/' + name)"""
+    assert answer(code, tmp_path, cage) == []
+    code = "answer = [open('/proc/' + n).read() for n in ('kallsyms', 'keys')]"
+    assert answer(code, tmp_path, cage) == ["", ""]
+
+
 def test_the_environment_is_made_from_nothing(tmp_path, cage, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgres://secret")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
