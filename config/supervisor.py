@@ -43,6 +43,8 @@ class Program:
     is_restarted: bool = True
     """Whether an end is a fault: True for services, False for one-off work."""
     stop_timeout_s: float = 10.0
+    is_foundation: bool = False
+    """Others lean on it while they stop: it is told last."""
     on_success: Callable[[], None] | None = None
 
 
@@ -61,7 +63,7 @@ class _Child:
 
 @dataclass
 class Supervisor:
-    """Starts programs in order, restarts those that fall, stops all in reverse order."""
+    """Starts programs in order, restarts those that fall, stops all of them."""
 
     say: Callable[[str], None]
     children: list[_Child] = field(default_factory=list)
@@ -102,10 +104,15 @@ class Supervisor:
             time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """Ends the children in reverse order of their start, each with all it started."""
+        """Ends the children together, foundations after the others, each with all it started."""
         self.is_stopping = True
-        for child in reversed(self.children):
-            _end(child)
+        for is_foundation in (False, True):
+            group = [c for c in self.children if c.program.is_foundation == is_foundation]
+            for child in group:
+                if child.process is not None and child.is_running:
+                    child.process.terminate()
+            for child in group:
+                _await_end(child)
         self.children.clear()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -191,11 +198,10 @@ def _die_with_parent(parent_pid: int) -> Callable[[], None]:
     return arrange
 
 
-def _end(child: _Child) -> None:
-    if child.process is not None and child.is_running:
-        child.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(child.program.stop_timeout_s)
+def _await_end(child: _Child) -> None:
+    assert child.process is not None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.process.wait(child.program.stop_timeout_s)
     _kill_group(child)
 
 

@@ -68,7 +68,7 @@ class Command(BaseCommand):
         valkey = embedded_valkey.prepare(
             data_dir=settings.DATA_DIR, secrets_dir=settings.SECRETS_DIR
         )
-        supervisor.start(_program("valkey", valkey.argv, env))
+        supervisor.start(_program("valkey", valkey.argv, env, is_foundation=True))
         supervisor.wait_until(valkey.answers, name="valkey", timeout_s=READY_TIMEOUT_S)
         embedded_valkey.announce(valkey.url, data_dir=settings.DATA_DIR)
         return {**env, "REDIS_URL": valkey.url}
@@ -114,11 +114,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _program(
-    name: str, argv: tuple[str, ...], env: dict[str, str], *, stop_timeout_s: float = 10
-) -> Program:
-    log_path = settings.DATA_DIR / "logs" / f"{name}.log"
-    return Program(name, argv, env, log_path, stop_timeout_s=stop_timeout_s)
+def _program(name: str, argv: tuple[str, ...], env: dict[str, str], **options: Any) -> Program:
+    return Program(name, argv, env, settings.DATA_DIR / "logs" / f"{name}.log", **options)
 
 
 def _host() -> str:
