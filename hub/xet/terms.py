@@ -94,10 +94,11 @@ class TermList:
         """Size of the file."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    @property
-    def xorb_hashes(self) -> list[bytes]:
-        """The xorbs that the file uses, each once, in order of first use."""
-        return list(dict.fromkeys(row.tobytes() for row in self._rows["xorb"]))
+    def xorb_hashes(self, start: int = 0, end: int | None = None) -> list[bytes]:
+        """The xorbs that bytes [start, end) of the file use, each once, in order of first use."""
+        first = int(np.searchsorted(self._ends, start, side="right"))
+        last = len(self) if end is None else int(np.searchsorted(self._ends, end)) + 1
+        return list(dict.fromkeys(row.tobytes() for row in self._rows["xorb"][first:last]))
 
     def cut(self, start: int, end: int, index_of: IndexLookup) -> Iterator[Slice]:
         """The parts of terms, whole chunks, that hold the bytes [start, end) of the file."""

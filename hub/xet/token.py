@@ -1,0 +1,139 @@
+"""Signed, expiring proofs: CAS tokens, and URLs that hand out ranges of one xorb.
+
+A token names the repository, the user, the access token it was made with and the scope; rights are
+looked up anew at each use, so that a revoked one ends at once. A data URL is proof by itself:
+clients fetch it without a token.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core import signing
+from django.utils.crypto import constant_time_compare
+
+from hub.access import Level, level_of
+from hub.auth import Actor
+from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
+from hub.models import AccessToken, Repo, User
+from hub.xet.hashing import format_hash
+from hub.xet.terms import FetchRange
+
+DATA_URL_LIFETIME_S = 3600
+DATA_URL_GRANULARITY_S = 300
+"""Expiry is rounded up to this, so that equal plans get equal, cacheable URLs."""
+
+_TOKEN_SALT = "hub.xet.token"
+_URL_SALT = "hub.xet.data-url"
+_SIGNED_RANGES = re.compile(r"\d{1,10}-\d{1,10}(,\d{1,10}-\d{1,10})*")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A CAS token and when it ends, in Unix seconds."""
+
+    text: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CasGrant:
+    """What the bearer of a CAS token may do: read from, or write to, one repository."""
+
+    repo: Repo
+    actor: Actor
+
+
+def issue_token(
+    *, repo: Repo, actor: Actor, can_write: bool, is_proposal: bool = False
+) -> IssuedToken:
+    """A token for `repo`.
+
+    Args:
+        is_proposal: the upload is for a pull request, which a reader of the repository may open.
+    """
+    expires_at = int(time.time()) + settings.XET_TOKEN_LIFETIME_S
+    if actor.token and actor.token.expires_at:
+        expires_at = min(expires_at, int(actor.token.expires_at.timestamp()))
+    scope = ("p" if is_proposal else "w") if can_write else "r"
+    claims = {
+        "r": repo.pk,
+        "u": actor.user.pk if actor.user else None,
+        "t": actor.token.pk if actor.token else None,
+        "s": scope,
+        "e": expires_at,
+    }
+    return IssuedToken(signing.dumps(claims, salt=_TOKEN_SALT), expires_at)
+
+
+def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
+    """The grant behind a token, if it is valid now.
+
+    Raises:
+        InvalidToken: forged, expired, or made with an access token that was revoked.
+        PermissionDenied: a read token where `needs_write`, or the right is gone.
+        RepoNotFound: the repository is gone, or can no longer be read.
+    """
+    try:
+        claims = signing.loads(text, salt=_TOKEN_SALT)
+    except signing.BadSignature:
+        raise InvalidToken("The CAS token is not valid.") from None
+    if claims["e"] < time.time():
+        raise InvalidToken("The CAS token has expired.")
+    if needs_write and claims["s"] == "r":
+        raise PermissionDenied("This needs a CAS token with the scope “write”.")
+    actor = _actor(claims["u"], claims["t"])
+    repo = Repo.objects.select_related("namespace").filter(pk=claims["r"]).first()
+    if repo is None or level_of(actor, repo) < Level.READ:
+        raise RepoNotFound
+    if claims["s"] == "w" and needs_write and level_of(actor, repo) < Level.WRITE:
+        raise PermissionDenied(f"You may no longer change {repo.full_name}.")
+    return CasGrant(repo, actor)
+
+
+def _actor(user_id: int | None, token_id: int | None) -> Actor:
+    user = token = None
+    if token_id is not None:
+        token = AccessToken.objects.select_related("user").filter(pk=token_id).first()
+        user = token.user if token else None
+    elif user_id is not None:
+        user = User.objects.filter(pk=user_id).first()
+    if user_id is not None and (user is None or not user.is_active):
+        raise InvalidToken("The access token behind this CAS token was revoked.")
+    return Actor(user=user, token=token)
+
+
+def data_url_query(
+    *, repo_id: int, xorb_hash: bytes, ranges: Sequence[FetchRange]
+) -> dict[str, str]:
+    """Query parameters that allow GETs of any of `ranges` of a xorb, for an hour."""
+    latest = int(time.time()) + DATA_URL_LIFETIME_S + DATA_URL_GRANULARITY_S
+    expires = str(latest - latest % DATA_URL_GRANULARITY_S)
+    allowed = ",".join(f"{one.byte_start}-{one.byte_end - 1}" for one in ranges)
+    signature = _url_signature(format_hash(xorb_hash), allowed, expires, str(repo_id))
+    return {"repo": str(repo_id), "ranges": allowed, "expires": expires, "signature": signature}
+
+
+def check_data_url(
+    *, xorb_hash: str, repo: str, ranges: str, expires: str, signature: str
+) -> list[tuple[int, int]]:
+    """The ranges [start, end) that a data URL allows.
+
+    Raises:
+        PermissionDenied: forged or expired; clients then ask for a new one.
+    """
+    expected = _url_signature(xorb_hash, ranges, expires, repo)
+    if not constant_time_compare(expected, signature) or not _SIGNED_RANGES.fullmatch(ranges):
+        raise PermissionDenied("The signature of this URL is not valid.")
+    if int(expires) < time.time():
+        raise PermissionDenied("This URL has expired.")
+    pairs = (part.split("-") for part in ranges.split(","))
+    return [(int(first), int(last) + 1) for first, last in pairs]
+
+
+def _url_signature(*parts: str) -> str:
+    return signing.Signer(salt=_URL_SALT).signature("\n".join(parts))

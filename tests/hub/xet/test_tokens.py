@@ -1,0 +1,180 @@
+"""Token routes and what their tokens open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from hub.actions.repos import delete_repo
+from hub.auth import Actor
+from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
+from hub.models import AccessToken, Membership, Role, TokenScope
+from hub.xet.terms import FetchRange
+from hub.xet.token import check_data_url, data_url_query, issue_token, read_token
+from tests.support.cast import ROLES, Cast, client_with
+from tests.support.factories import make_token
+
+READERS = {"owner", "member", "reader", "admin"}
+WRITERS = {"owner", "member", "admin"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("visibility", ["public", "private"])
+def test_read_token_goes_to_who_may_read(cast: Cast, role: str, visibility: str) -> None:
+    repo = cast.public_repo() if visibility == "public" else cast.private_repo()
+    answer = cast.api_client(role).get(f"{repo.api_path}/xet-read-token/main")
+    if visibility == "public" or role in READERS:
+        assert answer.status_code == 200
+        assert read_token(answer.json()["accessToken"]).repo == repo
+    else:
+        assert answer.status_code == (401 if role == "anonymous" else 404)
+        assert answer["X-Error-Code"] == "RepoNotFound"
+        assert "X-Xet-Access-Token" not in answer
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_write_token_goes_to_who_may_write(cast: Cast, role: str) -> None:
+    repo = cast.public_repo()
+    answer = cast.api_client(role).get(f"{repo.api_path}/xet-write-token/main")
+    if role in WRITERS:
+        assert read_token(answer.json()["accessToken"], needs_write=True).repo == repo
+    else:
+        assert answer.status_code == (401 if role == "anonymous" else 403)
+
+
+def test_a_reader_may_upload_for_a_pull_request(cast: Cast) -> None:
+    repo = cast.public_repo()
+    client = cast.api_client("stranger")
+    for path in ("None?create_pr=1", "main?create_pr=1"):
+        answer = client.get(f"{repo.api_path}/xet-write-token/{path}")
+        assert answer.status_code == 200
+        assert read_token(answer.json()["accessToken"], needs_write=True).repo == repo
+    private = cast.private_repo()
+    assert client.get(f"{private.api_path}/xet-write-token/None?create_pr=1").status_code == 404
+    anonymous = Client().get(f"{repo.api_path}/xet-write-token/None?create_pr=1")
+    assert anonymous.status_code == 401
+    read_only = cast.api_client("stranger", TokenScope.READ)
+    assert read_only.get(f"{repo.api_path}/xet-write-token/None?create_pr=1").status_code == 403
+
+
+def test_body_and_headers_say_the_same(cast: Cast) -> None:
+    repo = cast.public_repo(repo_type="dataset")
+    answer = cast.api_client("owner").get(f"{repo.api_path}/xet-write-token/None")
+    body = answer.json()
+    assert body["casUrl"] == "http://testserver/cas"
+    assert isinstance(body["exp"], int)
+    assert answer["X-Xet-Cas-Url"] == body["casUrl"]
+    assert answer["X-Xet-Access-Token"] == body["accessToken"]
+    assert answer["X-Xet-Token-Expiration"] == str(body["exp"])
+
+
+def test_unknown_revision_or_kind_is_not_found(cast: Cast) -> None:
+    repo = cast.public_repo()
+    client = cast.api_client("owner")
+    answer = client.get(f"{repo.api_path}/xet-read-token/no-such-branch")
+    assert (answer.status_code, answer["X-Error-Code"]) == (404, "RevisionNotFound")
+    for kind in ("datasets", "spaces"):
+        answer = client.get(f"/api/{kind}/{repo.full_name}/xet-read-token/main")
+        assert (answer.status_code, answer["X-Error-Code"]) == (404, "RepoNotFound")
+
+
+def test_a_wrong_hub_token_is_refused(cast: Cast) -> None:
+    repo = cast.public_repo()
+    answer = client_with("hf_wrong").get(f"{repo.api_path}/xet-read-token/main")
+    assert answer.status_code == 401
+
+
+def test_a_read_token_does_not_write(cast: Cast) -> None:
+    repo = cast.public_repo()
+    token = issue_token(repo=repo, actor=cast.actor("owner"), can_write=False)
+    with pytest.raises(PermissionDenied):
+        read_token(token.text, needs_write=True)
+
+
+def test_an_expired_or_changed_token_is_refused(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = issue_token(repo=cast.public_repo(), actor=cast.actor("owner"), can_write=True)
+    for text in ("", "x", token.text[:-1], token.text + "x", token.text.replace(":", "", 1)):
+        with pytest.raises(InvalidToken):
+            read_token(text)
+    monkeypatch.setattr("time.time", lambda: token.expires_at + 1)
+    with pytest.raises(InvalidToken):
+        read_token(token.text)
+
+
+def test_a_token_ends_with_the_right_behind_it(cast: Cast) -> None:
+    repo = cast.private_repo()
+    token = issue_token(repo=repo, actor=cast.actor("member"), can_write=True)
+    membership = Membership.objects.get(organization=cast.organization, user=cast.member)
+    membership.role = Role.READ
+    membership.save()
+    assert read_token(token.text).repo == repo
+    with pytest.raises(PermissionDenied):
+        read_token(token.text, needs_write=True)
+    membership.delete()
+    with pytest.raises(RepoNotFound):
+        read_token(token.text)
+
+
+def test_a_token_ends_with_its_access_token_and_its_repository(cast: Cast) -> None:
+    repo = cast.public_repo()
+    text = make_token(cast.owner, expires_at=timezone.now() + timedelta(minutes=2))
+    access = AccessToken.objects.get(user=cast.owner)
+    token = issue_token(repo=repo, actor=Actor(user=cast.owner, token=access), can_write=True)
+    assert token.expires_at <= access.expires_at.timestamp()  # type: ignore[union-attr]
+    assert text
+    other = issue_token(repo=repo, actor=cast.actor("owner"), can_write=True)
+    access.delete()
+    with pytest.raises(InvalidToken):
+        read_token(token.text)
+    delete_repo(repo=repo, acting_user=cast.owner)
+    with pytest.raises(RepoNotFound):
+        read_token(other.text)
+
+
+def test_lifetime_of_a_token(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1000)
+    token = issue_token(repo=cast.public_repo(), actor=cast.actor("owner"), can_write=True)
+    assert token.expires_at == 1000 + settings.XET_TOKEN_LIFETIME_S
+
+
+RANGES = [FetchRange(0, 1, 0, 10), FetchRange(3, 5, 40, 100)]
+
+
+def signed() -> dict[str, str]:
+    query = data_url_query(repo_id=7, xorb_hash=bytes(32), ranges=RANGES)
+    return {"xorb_hash": "0" * 64, **query}
+
+
+def test_a_data_url_allows_what_was_signed() -> None:
+    assert check_data_url(**signed()) == [(0, 10), (40, 100)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("xorb_hash", "1" * 64),
+        ("ranges", "0-99"),
+        ("ranges", ""),
+        ("repo", "8"),
+        ("expires", "9999999999"),
+        ("signature", ""),
+        ("signature", "x" * 43),
+        ("signature", "ü"),
+    ],
+)
+def test_a_changed_data_url_is_refused(name: str, value: str) -> None:
+    with pytest.raises(PermissionDenied):
+        check_data_url(**(signed() | {name: value}))
+
+
+def test_a_data_url_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = signed()
+    monkeypatch.setattr("time.time", lambda: int(query["expires"]) + 1)
+    with pytest.raises(PermissionDenied):
+        check_data_url(**query)
