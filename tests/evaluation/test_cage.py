@@ -139,8 +139,10 @@ for folder, folders, files in os.walk('/proc'):
             continue
         answer.append(folder + '/' + name)"""
     assert answer(code, tmp_path, cage) == []
-    code = "answer = [open('/proc/' + n).read() for n in ('kallsyms', 'keys')]"
-    assert answer(code, tmp_path, cage) == ["", ""]
+    code = (
+        f"{TRY}\nanswer = [tried(lambda: open('/proc/' + n).read(1)) for n in ('kallsyms', 'keys')]"
+    )
+    assert answer(code, tmp_path, cage) == ["PermissionError"] * 2
 
 
 def test_the_environment_is_made_from_nothing(tmp_path, cage, monkeypatch):
