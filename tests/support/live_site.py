@@ -21,6 +21,7 @@ from config import embedded_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60
+_CELERY = [sys.executable, "-m", "celery", "-A", "config"]
 
 
 class SiteError(AssertionError):
@@ -88,15 +89,31 @@ class LiveSite:
         """Celery for both queues, and beat. A second call does nothing."""
         if "worker-hub" in self._processes:
             return
-        celery = [sys.executable, "-m", "celery", "-A", "config"]
         for queue in ("hub", "evaluate"):
-            argv = ["worker", "--queues", queue, "--hostname", f"{queue}@{self.port}"]
-            self._start(f"worker-{queue}", [*celery, *argv, "--concurrency", "1"])
+            self._start_worker(queue)
         schedule = str(self.data_dir / "beat-schedule")
-        self._start("beat", [*celery, "beat", "--schedule", schedule, "--pidfile="])
+        self._start("beat", [*_CELERY, "beat", "--schedule", schedule, "--pidfile="])
         for queue in ("hub", "evaluate"):
-            name = f"worker-{queue}"
-            wait_for(lambda name=name: " ready." in self.log(name), what=f"{name} to be ready")
+            self._wait_for_worker(queue, times=1)
+
+    def restart_worker(self, queue: str) -> None:
+        """Another worker in place of one that was killed."""
+        times = self.log(f"worker-{queue}").count(" ready.") + 1
+        self._start_worker(queue)
+        self._wait_for_worker(queue, times=times)
+
+    def _start_worker(self, queue: str) -> None:
+        argv = ["worker", "--queues", queue, "--hostname", f"{queue}@{self.port}"]
+        argv += ["--concurrency", "1", "--loglevel", "INFO"]
+        self._start(f"worker-{queue}", [*_CELERY, *argv])
+
+    def _wait_for_worker(self, queue: str, *, times: int) -> None:
+        name = f"worker-{queue}"
+        wait_for(
+            lambda: self.log(name).count(" ready.") >= times,
+            what=f"{name} to be ready\n{self.log(name)}",
+            timeout_s=START_TIMEOUT_S,
+        )
 
     def kill(self, name: str) -> None:
         """SIGKILL to the process `name` and to all it started, as a power cut would."""
