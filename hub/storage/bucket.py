@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store, from_url
 
 from hub.storage.errors import KeyMissing, StorageFull, StorageUnavailable
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _PART_BYTES = 16 * 1024 * 1024
 _MOST_PARTS = 9_000
 _FULL_SIGNS = ("StorageFull", "InsufficientStorage", "507 ", "QuotaExceeded")
+
+
+class _Taken(Exception):
+    """Something is stored under a key that had to be free."""
 
 
 class Bucket:
@@ -38,6 +42,16 @@ class Bucket:
             obstore.put(self._store, key, path, chunk_size=part_bytes)
         if consume:
             path.unlink(missing_ok=True)
+
+    def put_new_file(self, key: str, path: Path) -> bool:
+        try:
+            with _translated(key):
+                obstore.put(self._store, key, path, mode="create")
+        except _Taken:
+            return False
+        finally:
+            path.unlink(missing_ok=True)
+        return True
 
     def put_bytes(self, key: str, data: bytes) -> None:
         with _translated(key):
@@ -97,6 +111,8 @@ def _translated(key: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise KeyMissing(key) from None
+    except AlreadyExistsError as error:
+        raise _Taken from error
     except (BaseError, OSError) as error:
         text = str(error)
         if any(sign in text for sign in _FULL_SIGNS):

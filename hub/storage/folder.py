@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,20 @@ class Folder:
             self._copy(path, self._target(key))
             if consume:
                 path.unlink(missing_ok=True)
+
+    def put_new_file(self, key: str, path: Path) -> bool:
+        near = self._target(key).parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            with no_space_as_storage_full():
+                if not self._move(path, near):
+                    self._copy(path, near)
+                self._path(key).hardlink_to(near)
+        except FileExistsError:
+            return False
+        finally:
+            path.unlink(missing_ok=True)
+            near.unlink(missing_ok=True)
+        return True
 
     def put_bytes(self, key: str, data: bytes) -> None:
         with no_space_as_storage_full():

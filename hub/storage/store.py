@@ -59,6 +59,16 @@ class Store:
         """
         self._backend.put_file(_checked(key), path, consume=consume)
 
+    def put_new_file(self, key: str, path: Path) -> bool:
+        """Store a file's content unless something is stored there; whether it was stored.
+
+        Of several writers, also on several machines, the first wins. The file is gone afterwards.
+
+        Raises:
+            StorageFull
+        """
+        return self._backend.put_new_file(_checked(key), path)
+
     def put_bytes(self, key: str, data: bytes) -> None:
         """Store bytes, replacing what is there, in one step for all readers.
 

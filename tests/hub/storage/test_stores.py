@@ -82,6 +82,17 @@ def test_put_replaces_the_whole(store, source):
     assert store.read(KEY) == b"short"
 
 
+def test_of_several_writers_the_first_wins(store, source):
+    data = source.read_bytes()
+    assert store.put_new_file(KEY, source) is True
+    assert not source.exists()
+    source.write_bytes(b"too late")
+    assert store.put_new_file(KEY, source) is False
+    assert not source.exists()
+    assert store.read(KEY) == data
+    assert [item.key for item in store.list()] == [KEY]
+
+
 def test_consumed_file_is_gone_and_a_kept_one_is_not(store, source):
     data = source.read_bytes()
     store.put_file(KEY, source, consume=False)
