@@ -10,6 +10,8 @@ Rows = NDArray[np.int64]
 
 SHARES = 15
 """A batch holds at most this part of the job: more pads short jobs for nothing."""
+MIN_FILL = 0.8
+"""A batch ends before a row that would leave more of its slots empty."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ def plan_batches(lengths: NDArray[np.int64], *, budget: int, max_rows: int | Non
 
     Rows are sorted by length, longest first, so that memory runs out at once if it does, and ties
     keep the order of the data. A row longer than the budget is a batch by itself. The budget is
-    never more than 1/15 of the job.
+    never more than 1/15 of the job, and a row shorter than `MIN_FILL` of a batch's longest starts
+    the next one.
 
     Args:
         lengths: slots (tokens, or 1 an image) of each row, at least 1.
@@ -36,12 +39,16 @@ def plan_batches(lengths: NDArray[np.int64], *, budget: int, max_rows: int | Non
     total = int(lengths.sum())
     bound = max(1, min(budget, -(-total // SHARES)))
     order = np.argsort(-lengths, kind="stable")
+    falling = -lengths[order]
     batches, start = [], 0
     while start < len(order):
-        n_rows = max(1, bound // int(lengths[order[start]]))
+        longest = int(-falling[start])
+        n_rows = max(1, bound // longest)
         n_rows = n_rows if max_rows is None else min(n_rows, max_rows)
-        batches.append(order[start : start + n_rows])
-        start += n_rows
+        first_short = int(np.searchsorted(falling, -MIN_FILL * longest, side="right"))
+        end = min(start + n_rows, max(first_short, start + 1))
+        batches.append(order[start:end])
+        start = end
     padded = sum(len(rows) * int(lengths[rows[0]]) for rows in batches)
     return Plan(tuple(batches), bound, total, padded)
 
