@@ -102,7 +102,7 @@ def _contributions(request: HttpRequest) -> Table:
             truncatechars(change.title, 60),
             _ago(change.created_at),
         ]
-        for change in recent_contributions(request.user, limit=ROWS)  # type: ignore[arg-type]
+        for change in recent_contributions(request.user, limit=ROWS)
     ]
     return {"headers": [_("Who"), _("Repository"), _("Change"), _("When")], "rows": rows}
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from hub.portal.highlight import highlight
 from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.snippets import upload_snippets
-from hub.scans import FileStatus, security_status
+from hub.scans import FileStatus, entry_statuses
 from hub.site import base_url
 from hub.vcs.values import CommitInfo, TreeEntry
 
@@ -61,8 +61,7 @@ def tree(
 def _rows(page: RepoPage, entries: list[TreeEntry]) -> list[FileRow]:
     paths = [entry.path for entry in entries]
     commits = page.git.last_commits(page.commit_sha, paths)
-    files = [entry.path for entry in entries if entry.kind == "file"]
-    security = security_status(page.repo, page.commit_sha, files)
+    security = entry_statuses(page.repo, page.commit_sha, entries)
     rows = [
         FileRow(
             entry=entry,
@@ -89,7 +88,7 @@ def blob(
         "entry": entry,
         "code_html": _code_html(page, entry),
         "commit": page.git.last_commits(page.commit_sha, [path]).get(path),
-        "security": security_status(page.repo, page.commit_sha, [path]).get(path),
+        "security": entry_statuses(page.repo, page.commit_sha, [entry]).get(path),
     }
     return page.render("hub/repo_blob.html", "files", context)
 

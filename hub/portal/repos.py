@@ -89,15 +89,18 @@ def _settings_page(
     delete_error: str = "",
 ) -> HttpResponse:
     user = page.actor.require_user()
-    initial = {"owner": page.repo.namespace.name, "name": page.repo.name}
     context = {
         "visibility_form": VisibilityForm(initial={"is_private": page.repo.is_private}),
-        "rename_form": rename_form or RenameRepoForm(user=user, initial=initial),
+        "rename_form": rename_form or RenameRepoForm(user=user, initial=_current_id(page)),
         "delete_error": delete_error,
     }
     response = page.render("hub/repo_settings.html", "settings", context)
     response.status_code = 422 if rename_form or delete_error else 200
     return response
+
+
+def _current_id(page: RepoPage) -> dict[str, str]:
+    return {"owner": page.repo.namespace.name, "name": page.repo.name}
 
 
 @login_required
@@ -124,7 +127,7 @@ def set_visibility(request: HttpRequest, repo_type: str, namespace: str, name: s
 def rename(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
     page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
     user = page.actor.require_user()
-    form = RenameRepoForm(request.POST, user=user)
+    form = RenameRepoForm(request.POST, user=user, initial=_current_id(page))
     if not form.is_valid():
         return _settings_page(page, rename_form=form)
     target = access.get_namespace_for_create(page.actor, form.cleaned_data["owner"])

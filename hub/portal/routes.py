@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
 
-def repo_routes(suffix: str, view: Callable[..., HttpResponse], url_name: str) -> list[URLPattern]:
+def repo_routes(
+    suffix: str, view: Callable[..., HttpResponseBase], url_name: str
+) -> list[URLPattern]:
     """`/ns/name<suffix>` for models and `/datasets/ns/name<suffix>` for data sets.
 
     The view is called with `repo_type`, `namespace`, `name` and what `suffix` captures; the data
