@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -170,7 +170,8 @@ class _Checker:
             self.add("tasks", "too_many", limit=MAX_TASKS)
             tasks = tasks[:MAX_TASKS]
         checked = [self.check_task(item, f"tasks[{i}]", name) for i, item in enumerate(tasks)]
-        good = self.unique([task for task in checked if task])
+        tasks = [replace(t, description=t.description or description) for t in checked if t]
+        good = self.unique(tasks)
         return EvalFile(name, description, tuple(good), tuple(self.problems))
 
     def unique(self, tasks: list[TaskSpec]) -> list[TaskSpec]:
