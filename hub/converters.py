@@ -36,7 +36,7 @@ class RevisionConverter:
 class FilePathConverter:
     """A path inside a repository; slashes may come plain or quoted."""
 
-    regex = r".+"
+    regex = r"(?s:.+)"
 
     def to_python(self, value: str) -> str:
         return value.replace(QUOTED_SLASH, "/")

@@ -2,19 +2,23 @@
 
 Source: section "Who decides regular, LFS or Xet" of the Hub protocol; gitattributes(5), gitignore(5).
 Patterns come from users, so they are matched by RE2, whose time grows with the length of the path
-alone.
+alone. What RE2 finds too complicated is refused.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import re2
 from pathspec import GitIgnoreSpec, PathSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from hub.errors import InvalidInput
 
 UploadMode = Literal["regular", "lfs"]
 
@@ -30,11 +34,23 @@ class _Rule:
     is_lfs: bool
 
 
+@contextmanager
+def _compiling() -> Iterator[None]:
+    try:
+        yield
+    except re2.error:
+        raise InvalidInput(
+            "The patterns of .gitattributes or .gitignore are too complicated: use fewer of them, "
+            "with fewer asterisks."
+        ) from None
+
+
 class _RuleSet:
     def __init__(self, rules: Iterable[_Rule]) -> None:
         compiled = [(rule, _compile(rule.pattern)) for rule in rules]
         self._rules = [rule for rule, item in compiled if item]
-        self._spec = PathSpec([item for _, item in compiled if item], backend="re2")
+        with _compiling():
+            self._spec = PathSpec([item for _, item in compiled if item], backend="re2")
 
     def last_match(self, path: str) -> _Rule | None:
         index = self._spec.check_file(path).index
@@ -63,7 +79,8 @@ class IgnorePatterns:
     def __init__(self, text: str) -> None:
         lines = text[:MAX_PATTERN_FILE_BYTES].splitlines()[:MAX_PATTERNS]
         compiled = (_compile(line) for line in lines)
-        self._spec = GitIgnoreSpec([item for item in compiled if item], backend="re2")
+        with _compiling():
+            self._spec = GitIgnoreSpec([item for item in compiled if item], backend="re2")
 
     def names(self, path: str) -> bool:
         return self._spec.match_file(path)

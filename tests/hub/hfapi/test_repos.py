@@ -196,7 +196,9 @@ def test_settings_change_who_sees_it(cast: Cast, owner_api: HubApi, body: Any) -
 
 def test_info_has_what_clients_need(cast: Cast, anonymous_api: HubApi) -> None:
     repo = cast.public_repo()
-    card = "---\nlicense: mit\npipeline_tag: text-classification\ntags: [tiny]\n---\n# Hi\n\nText.\n"
+    card = (
+        "---\nlicense: mit\npipeline_tag: text-classification\ntags: [tiny]\n---\n# Hi\n\nText.\n"
+    )
     sha = commit(repo, {"README.md": card, "sub/config.json": "{}"})
     info = anonymous_api.get(repo.api_path).json()
     assert info["id"] == info["modelId"] == "guild/open-model"
@@ -239,9 +241,7 @@ def test_revision_info_is_of_that_commit(cast: Cast, owner_api: HubApi) -> None:
 
 
 @pytest.mark.parametrize("revision", ["nope", "refs%2Fpr%2F1", "0" * 40, "..", "a%00b", "%FF"])
-def test_unknown_revision_is_a_revision_error(
-    cast: Cast, owner_api: HubApi, revision: str
-) -> None:
+def test_unknown_revision_is_a_revision_error(cast: Cast, owner_api: HubApi, revision: str) -> None:
     repo = cast.public_repo()
     for call in ("revision", "tree", "commits"):
         answer = owner_api.get(f"{repo.api_path}/{call}/{revision}")
