@@ -81,6 +81,8 @@ def render_error(request: HttpRequest, error: errors.HubError) -> HttpResponse:
     else:
         response = _page(request, error)
     add_headers(response, error)
+    if request.method == "HEAD":
+        response.content = b""
     if error.status == 401 and _GIT_PATH.search(request.path):
         response["WWW-Authenticate"] = response["LFS-Authenticate"] = _BASIC
     return response

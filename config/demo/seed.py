@@ -89,12 +89,9 @@ class _Seeder:
     """Holds what the steps share: a working folder, the client, a way to speak."""
 
     def __init__(self, folder: Path, token: str, say: Say) -> None:
-        os.environ["HF_HOME"] = str(folder / "client")
-        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        _prepare_client(folder / "client")
         from huggingface_hub import HfApi
-        from huggingface_hub.utils.tqdm import disable_progress_bars
 
-        disable_progress_bars()
         self.folder = folder
         self.token = token
         self.say = say
@@ -160,6 +157,20 @@ class _Seeder:
             if error.code == 404:
                 return False
             raise RuntimeError(error.read().decode("utf-8", "replace")) from error
+
+
+def _prepare_client(home: Path) -> None:
+    """Points the client at an empty home and keeps it from talking. Before its first import."""
+    os.environ |= {
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    for name in ("httpx", "httpx2", "datasets"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _models() -> list[Model]:

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedModel,
     ResNetConfig,
     ResNetForImageClassification,
-    ViTImageProcessor,
+    ViTImageProcessorPil,
 )
 
 SEED = 0
@@ -51,7 +51,7 @@ def train_digits(data: Path, out: Path, *, steps: int) -> None:
     torch.manual_seed(SEED)
     rows = load_dataset(str(data), split="train")
     names = rows.features["label"].names
-    processor = ViTImageProcessor(
+    processor = ViTImageProcessorPil(
         size={"height": 32, "width": 32},
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
