@@ -89,7 +89,7 @@ def read_predictions(path: Path, item_ids: Sequence[str], labels: tuple[str, ...
         with open_plain_file(path, max_bytes=limit) as stream:
             table = _read_table(stream, len(item_ids), limit)
         return _checked(table, tuple(item_ids), labels)
-    except (OSError, pa.ArrowException, ValueError) as error:
+    except (OSError, pa.ArrowException, ValueError, TypeError) as error:
         message = f"The job's predictions cannot be used: {error}"
         raise PlatformError(Code.RESULT_INVALID, message) from error
 
@@ -110,16 +110,17 @@ def open_plain_file(path: Path, *, max_bytes: int) -> IO[bytes]:
 
 
 def _read_table(stream: IO[bytes], n_items: int, limit: int) -> pa.Table:
-    file = pq.ParquetFile(stream, read_dictionary=["item_id", "prediction", "error"])
-    metadata = file.metadata
+    with pq.ParquetFile(stream) as file:
+        metadata, names = file.metadata, list(file.schema_arrow.names)
     if metadata.num_rows != n_items:
         raise ValueError(f"it has {metadata.num_rows} rows for {n_items} items")
-    if list(file.schema_arrow.names) != SCHEMA.names:
+    if names != SCHEMA.names:
         raise ValueError("it has other columns than asked for")
     groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     if sum(group.total_byte_size for group in groups) > 4 * limit:
         raise ValueError("it unpacks to too many bytes")
-    return file.read()
+    stream.seek(0)
+    return pq.ParquetFile(stream, read_dictionary=["item_id", "prediction", "error"]).read()
 
 
 def _checked(table: pa.Table, item_ids: tuple[str, ...], labels: tuple[str, ...]) -> Predictions:

@@ -105,7 +105,7 @@ def test_values_lie_in_their_intervals_and_ranges(case):
 
 def test_numbers_outside_the_labels_are_refused():
     for truth, predicted in (([0, 2], [0, 0]), ([0], [-1]), ([0, 1], [0])):
-        with pytest.raises(ValueError, match="label number|one length"):
+        with pytest.raises(ValueError, match=r"label number|one length"):
             count_cells(np.array(truth), np.array(predicted), 2)
 
 

@@ -88,5 +88,5 @@ def test_an_error_report_survives_json():
 
 def test_a_child_cannot_claim_to_be_cancelled():
     for family in ("cancelled", "timeout", "admin", None):
-        with pytest.raises(ValueError, match="no|not"):
+        with pytest.raises(ValueError, match="not an error report"):
             ErrorReport.from_json({"family": family, "code": "a", "message": "b"})
