@@ -65,7 +65,7 @@ def reading_commit(stream: IO[bytes], *, limits: Limits, staging_dir: Path) -> I
         InvalidPath (vcs): a path git must not hold.
         TooLarge: a line, a file, the body, or the number of changes.
     """
-    with tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES, dir=staging_dir) as spool:
+    with tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES, dir=str(staging_dir)) as spool:
         reader = _Reader(limits, spool)
         lines = lines_of(
             stream, max_line_bytes=limits.line_bytes, max_total_bytes=limits.total_bytes

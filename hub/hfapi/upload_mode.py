@@ -1,6 +1,7 @@
-"""Whether a file is committed as it is or stored as a large object, and whether it is left out. Pure.
+"""Whether a file is committed as it is or kept as a large object, and whether it is left out. Pure.
 
-Source: section "Who decides regular, LFS or Xet" of the Hub protocol; gitattributes(5), gitignore(5).
+Source: section "Who decides regular, LFS or Xet" of the Hub protocol; gitattributes(5);
+gitignore(5).
 Patterns come from users, so they are matched by RE2, whose time grows with the length of the path
 alone. What RE2 finds too complicated is refused.
 """
@@ -58,7 +59,7 @@ class _RuleSet:
 
 
 class LfsPatterns:
-    """The `filter=lfs` lines of a `.gitattributes` file; the last line that names a path decides."""
+    """The `filter=lfs` lines of a `.gitattributes` file; the last that names a path decides."""
 
     def __init__(self, text: str) -> None:
         rules = _rules(text[:MAX_PATTERN_FILE_BYTES])[:MAX_PATTERNS]
@@ -114,24 +115,26 @@ def is_binary(sample: bytes) -> bool:
 
 
 def _rules(text: str) -> list[_Rule]:
-    rules = []
+    rules: list[_Rule] = []
     for number, line in enumerate(text.splitlines()):
         pattern, attributes = _split(line.strip())
         if not pattern or pattern.startswith(("#", "!", "[attr]")):
             continue
-        for attribute in attributes:
-            if attribute in {"-filter", "!filter"} or attribute.startswith("filter="):
-                rules.append(_Rule(number, pattern, attribute == "filter=lfs"))
+        rules += [
+            _Rule(number, pattern, attribute == "filter=lfs")
+            for attribute in attributes
+            if attribute in {"-filter", "!filter"} or attribute.startswith("filter=")
+        ]
     return rules
 
 
 def _split(line: str) -> tuple[str, list[str]]:
     """Pattern and attributes; a pattern with spaces stands in double quotes."""
     if line.startswith('"'):
-        pattern, _, rest = line[1:].partition('"')
-        return pattern, rest.split()
-    first, *rest = line.split() or [""]
-    return first, rest
+        pattern, _, attributes = line[1:].partition('"')
+        return pattern, attributes.split()
+    first, *others = line.split() or [""]
+    return first, others
 
 
 def _compile(line: str) -> GitIgnoreSpecPattern | None:
