@@ -153,7 +153,14 @@ CELERY_TASK_ROUTES = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "evaluation.tasks.sweep_runs", "schedule": 10.0},
+    "sweep-scans": {"task": "hub.tasks.sweep_scans", "schedule": 60.0},
     "sweep-benchmarks": {"task": "evaluation.tasks.sweep_benchmarks", "schedule": 300.0},
+    "record-downloads": {"task": "hub.tasks.record_downloads", "schedule": 60.0},
+    "refresh-download-windows": {
+        "task": "hub.tasks.refresh_download_windows",
+        "schedule": 86_400.0,
+    },
+    "sweep-uploads": {"task": "hub.tasks.sweep_uploads", "schedule": 3600.0},
 }
 
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'store'}")

@@ -26,6 +26,7 @@ urlpatterns = [
     path("api/v1/", include("evaluation.api.urls")),
     path("", include(xet_token_urls)),
     path("", include("hub.lfs.urls")),
+    path("", include("hub.resolve.urls")),
     path("", include("hub.hfapi.urls")),
     path("", include("contributions.portal.urls")),
     path("", include("evaluation.portal.urls")),

@@ -1,3 +1,43 @@
-from django.urls import URLPattern
+"""Addresses of LFS. git-lfs adds `.git/info/lfs` to the remote; some remotes end in `.git` already.
 
-urlpatterns: list[URLPattern] = []
+Source: Hub protocol, sections 4.7 and 4.11.
+"""
+
+from django.urls import URLPattern, path, register_converter
+
+from hub.lfs import views
+from hub.lfs.views import View
+
+
+class OidConverter:
+    """A SHA-256."""
+
+    regex = "[0-9a-f]{64}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(OidConverter, "oid")
+
+
+def _routes(suffix: str, view: View) -> list[URLPattern]:
+    stem = "<name:namespace>/<name:name>.git/info/lfs/" + suffix
+    return [
+        path("datasets/" + stem, view, {"repo_type": "dataset"}),
+        path(stem, view, {"repo_type": "model"}),
+    ]
+
+
+urlpatterns: list[URLPattern] = [
+    *_routes("objects/batch", views.batch),
+    *_routes("verify", views.verify),
+    *_routes("objects/<oid:oid>", views.lfs_object),
+    *_routes("objects/<oid:oid>/parts/<int:number>", views.part),
+    *_routes("objects/<oid:oid>/complete", views.complete_upload),
+    *_routes("locks", views.no_locks),
+    *_routes("locks/<path:rest>", views.no_locks),
+]

@@ -47,7 +47,7 @@ class Repository:
     def __init__(self, path: Path, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self.path = Path(path)
         self._lock_timeout_s = lock_timeout_s
-        self._lock = filelock.FileLock(f"{self.path}.lock", timeout=lock_timeout_s)
+        self._lock = filelock.FileLock(self.path / "modelguild.lock", timeout=lock_timeout_s)
         flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
         try:
             self._repo = pygit2.Repository(os.fspath(path), flags)
