@@ -2,58 +2,180 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 
+from hub.blob_stream import open_file
 from hub.cards import Card, CardError, dataset_tags, model_tags, parse_card
 from hub.cards.checks import texts
+from hub.errors import HubError
+from hub.model_config import (
+    dataset_format_tags,
+    format_tags,
+    guess_library,
+    summarize_config,
+    transformers_info,
+)
 from hub.models import Repo, RepoTag, RepoType
 from hub.site import git_of
+from hub.storage.errors import StorageError
+from hub.vcs import Repository, TreeEntry
 from hub.vcs.errors import EntryNotFound, EntryTooLarge
+from hub.xet.errors import XetError
+from ml_core.formats.errors import FormatError
+from ml_core.formats.safetensors import ParameterSummary, SafetensorsHeader, read_header, summarize
+
+logger = logging.getLogger(__name__)
 
 MAX_CARD_BYTES = 2 * 1024**2
+MAX_CONFIG_BYTES = 4 * 1024**2
+MAX_HEADER_BYTES = 32 * 1024**2
+MAX_WEIGHT_FILES = 256
+MAX_LISTED_FILES = 5_000
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors\Z")
+_ADAPTER = re.compile(r"(?:^|/)(?:adapter_|optimizer|training_)")
 
 
 def refresh_repo_metadata(repo: Repo, commit_sha: str) -> None:
-    """Reads the card at `commit_sha` and stores what lists and filters need of it.
+    """Reads card, configs and weight headers at `commit_sha` and stores what lists need of them.
 
-    A card that cannot be read counts as one without metadata. Nothing is stored if the default
-    branch has moved on: whoever moved it stores the newer state.
+    What cannot be read counts as absent. Nothing is stored if the default branch has moved on:
+    whoever moved it stores the newer state.
     """
-    card = _card_at(repo, commit_sha)
-    data = card.data
-    pipeline_tag = _first(data, "pipeline_tag", 64)
-    library_name = _first(data, "library_name", 64)
-    if repo.repo_type == RepoType.DATASET:
-        tags = dataset_tags(data, card.body)
-    else:
-        tags = model_tags(data, card.body, library=library_name, pipeline_tag=pipeline_tag)
+    read = _dataset_facts if repo.repo_type == RepoType.DATASET else _model_facts
+    facts = read(repo, commit_sha)
+    data = facts.card.data
     with transaction.atomic():
         is_newest = Repo.objects.select_for_update().filter(pk=repo.pk, head_sha=commit_sha)
         if not is_newest.update(
             card_data=data,
-            tags=tags,
-            pipeline_tag=pipeline_tag,
-            library_name=library_name,
-            license=_first(data, "license", 64),
-            description=_first_paragraph(card.body),
+            tags=facts.tags,
+            pipeline_tag=facts.pipeline_tag[:64],
+            library_name=facts.library_name[:64],
+            license=_first(data, "license"),
+            description=_first_paragraph(facts.card.body),
+            config=facts.config,
+            safetensors=facts.weights.to_json() if facts.weights else None,
+            parameter_count=facts.weights.total if facts.weights else None,
         ):
             return
-        _write_tags(repo, tags)
+        _write_tags(repo, facts.tags)
     repo.refresh_from_db()
 
 
-def _card_at(repo: Repo, commit_sha: str) -> Card:
+@dataclass(frozen=True)
+class _Facts:
+    card: Card
+    tags: list[str]
+    pipeline_tag: str = ""
+    library_name: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    weights: ParameterSummary | None = None
+
+
+def _dataset_facts(repo: Repo, commit_sha: str) -> _Facts:
+    git = git_of(repo)
+    card = _card_at(git, commit_sha)
+    paths = [entry.path for entry in _files(git, commit_sha)]
+    return _Facts(card, dataset_tags(card.data, card.body, extra=dataset_format_tags(paths)))
+
+
+def _model_facts(repo: Repo, commit_sha: str) -> _Facts:
+    """What the card says counts; what it leaves out is told from configs and file names."""
+    git = git_of(repo)
+    card = _card_at(git, commit_sha)
+    files = _files(git, commit_sha)
+    names = [entry.path for entry in files if "/" not in entry.path]
+    config = summarize_config(
+        _json_at(git, commit_sha, "config.json"),
+        _json_at(git, commit_sha, "tokenizer_config.json"),
+    )
+    info = transformers_info(config, names) or {}
+    pipeline_tag = _first(card.data, "pipeline_tag") or info.get("pipeline_tag", "")
+    library = _first(card.data, "library_name") or guess_library(config, names)
+    extra = [*format_tags(names), config.get("model_type", "")]
+    if "auto_map" in config:
+        extra.append("custom_code")
+    tags = model_tags(card.data, card.body, library=library, pipeline_tag=pipeline_tag, extra=extra)
+    return _Facts(card, tags, pipeline_tag, library, config, _weights(repo, files))
+
+
+def _files(git: Repository, commit_sha: str) -> list[TreeEntry]:
+    """The first files of the commit; enough to tell what kind of repository it is."""
+    found: list[TreeEntry] = []
+    for entry in git.tree(commit_sha, recursive=True):
+        if entry.kind == "file":
+            found.append(entry)
+        if len(found) >= MAX_LISTED_FILES:
+            break
+    return found
+
+
+def _card_at(git: Repository, commit_sha: str) -> Card:
     try:
-        text = git_of(repo).read(commit_sha, "README.md", max_bytes=MAX_CARD_BYTES)
+        text = git.read(commit_sha, "README.md", max_bytes=MAX_CARD_BYTES)
         return parse_card(text.decode("utf-8", "replace"))
     except (EntryNotFound, EntryTooLarge, CardError):
         return Card()
 
 
-def _first(data: dict[str, object], key: str, length: int) -> str:
-    return next(iter(texts(data, key)), "")[:length]
+def _json_at(git: Repository, commit_sha: str, path: str) -> dict[str, Any]:
+    try:
+        value = json.loads(git.read(commit_sha, path, max_bytes=MAX_CONFIG_BYTES))
+    except (EntryNotFound, EntryTooLarge, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+# Weights
+
+
+def _weights(repo: Repo, files: Sequence[TreeEntry]) -> ParameterSummary | None:
+    """Parameters by dtype of the model's safetensors; None without any, or if one is damaged."""
+    chosen = weight_files(files)
+    if not chosen or len(chosen) > MAX_WEIGHT_FILES:
+        return None
+    try:
+        return summarize([_header(repo, entry) for entry in chosen])
+    except (FormatError, HubError, StorageError, XetError, OSError) as error:
+        logger.info("no weights summary of %s: %s", repo, error)
+        return None
+
+
+def weight_files(files: Sequence[TreeEntry]) -> list[TreeEntry]:
+    """The files that together are the model.
+
+    The shards of one model, else `model.safetensors`, else all at the top that are no adapter or
+    training state, else the adapter.
+    """
+    top = [f for f in files if f.path.endswith(".safetensors") and "/" not in f.path]
+    shards = [f for f in top if _SHARD.search(f.path)]
+    if shards:
+        stems = {_SHARD.sub("", f.path) for f in shards}
+        stem = "model" if "model" in stems else min(stems)
+        return [f for f in shards if _SHARD.sub("", f.path) == stem]
+    single = [f for f in top if f.path == "model.safetensors"]
+    main = [f for f in top if not _ADAPTER.search(f.path)]
+    return single or main or top
+
+
+def _header(repo: Repo, entry: TreeEntry) -> SafetensorsHeader:
+    with closing(open_file(repo, entry)) as stream:
+        return read_header(stream, size_bytes=entry.size_bytes, max_header_bytes=MAX_HEADER_BYTES)
+
+
+# Words
+
+
+def _first(data: dict[str, Any], key: str) -> str:
+    return next(iter(texts(data, key)), "")[:64]
 
 
 def _first_paragraph(body: str) -> str:

@@ -29,10 +29,17 @@ from mdit_py_plugins.footnote import footnote_plugin
 from hub.cards.code_blocks import CODE_CLASSES, CodeBlocks
 from hub.cards.front_matter import split_body
 
-MAX_BODY_CHARS = 600_000
+MAX_BODY_CHARS = 200_000
+MAX_INLINE_CHARS = 10_000
+"""Longer paragraphs are shown as they are written: reading their markup can take quadratic time."""
+
+MAX_RAW_TAGS = 8_000
+"""With more, raw HTML is shown as it is written: nesting costs the sanitiser quadratic time."""
+
 ID_PREFIX = "user-content-"
 DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]*\Z")
 SIZE = re.compile(r"\d{1,4}(?:px|%)?")
+RAW_TAG = re.compile(r"<[A-Za-z]")
 HEADING = re.compile(r"<(/?)h([1-6])(?=[\s>])")
 TASK = re.compile(r"\[([ xX])\]\s+")
 
@@ -93,15 +100,18 @@ def render_markdown(text: str, *, repo_path: str, revision: str, folder: str = "
     """Any Markdown file of a repository as safe HTML; very long texts are cut."""
     place = Place(repo_path, revision, folder)
     env: dict[str, Any] = {"code": CodeBlocks()}
-    html = _markdown().render(text[:MAX_BODY_CHARS], env)
+    text = text[:MAX_BODY_CHARS]
+    has_few_tags = sum(1 for _ in RAW_TAG.finditer(text)) <= MAX_RAW_TAGS
+    html = _markdown(has_few_tags).render(text, env)
     return HEADING.sub(_lower, _sanitised(html, place))
 
 
-@lru_cache(maxsize=1)
-def _markdown() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": True, "maxNesting": 40})
+@lru_cache(maxsize=2)
+def _markdown(takes_html: bool) -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": takes_html, "maxNesting": 40})
     markdown.enable(["table", "strikethrough"])
     markdown.use(footnote_plugin)
+    markdown.core.ruler.before("inline", "long_paragraphs", _long_paragraphs)
     markdown.core.ruler.push("heading_ids", _heading_ids)
     markdown.core.ruler.push("task_lists", _task_lists)
     markdown.core.ruler.push("external_images", _external_images)
@@ -117,6 +127,12 @@ def _render_fence(
     blocks: CodeBlocks = env["code"]
     words = token.info.split()
     return blocks.html(token.content, words[0] if words else "")
+
+
+def _long_paragraphs(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > MAX_INLINE_CHARS:
+            token.type = "text"
 
 
 def _heading_ids(state: StateCore) -> None:

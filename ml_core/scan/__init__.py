@@ -6,10 +6,11 @@ which is no kind of clean.
 
 from ml_core.scan.budget import ScanLimits
 from ml_core.scan.report import Finding, ScanReport, Severity, Verdict, worst
-from ml_core.scan.run import SCANNERS, scan_file
+from ml_core.scan.run import SCANNER_SET, SCANNERS, scan_file
 
 __all__ = [
     "SCANNERS",
+    "SCANNER_SET",
     "Finding",
     "ScanLimits",
     "ScanReport",

@@ -1,5 +1,6 @@
 """Runs the scanners on a file."""
 
+import hashlib
 import io
 import logging
 from collections.abc import Sequence
@@ -29,6 +30,11 @@ SCANNERS: Final[tuple[Scanner, ...]] = (
     SecretsScanner(),
     RemoteCodeScanner(),
 )
+
+SCANNER_SET: Final = hashlib.sha256(
+    "\n".join(sorted(f"{scanner.name} {scanner.version}" for scanner in SCANNERS)).encode()
+).hexdigest()[:12]
+"""Names the scanners and their versions: verdicts of another set are out of date."""
 
 
 def scan_file(

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-
-from picklescan import scanner as picklescan
+from typing import TYPE_CHECKING
 
 from ml_core.formats.archives import ArchiveLimits
 from ml_core.formats.detect import FileKind, kind_by_content
@@ -19,10 +18,13 @@ from ml_core.scan.pickles import PickleScanner
 from ml_core.scan.report import Finding, ScanReport, Severity, report_from
 from ml_core.scan.scanner import ScannedFile
 
+if TYPE_CHECKING:
+    from picklescan.scanner import ScanResult
+
 MAX_PICKLE_BYTES = 64 << 20
 FINDINGS = {
-    picklescan.SafetyLevel.Dangerous: ("dangerous-import", Severity.DANGER),
-    picklescan.SafetyLevel.Suspicious: ("unknown-import", Severity.WARNING),
+    "dangerous": ("dangerous-import", Severity.DANGER),
+    "suspicious": ("unknown-import", Severity.WARNING),
 }
 
 # It logs each finding as a warning, which would fill the worker's log with what is stored anyway.
@@ -45,14 +47,20 @@ class PicklescanScanner:
             return report_from(self.name, self.version, [too_large])
         file.stream.seek(0)
         suffix = PurePosixPath(path).suffix.lower()
-        result = picklescan.scan_bytes(file.stream, "file", suffix)
-        return report_from(self.name, self.version, _findings(result))
+        return report_from(self.name, self.version, _findings(_opinion(file, suffix)))
 
 
-def _findings(result: picklescan.ScanResult) -> Iterator[Finding]:
+def _opinion(file: ScannedFile, suffix: str) -> "ScanResult":
+    # Imported when needed: who only reads verdicts does not pay for the scanner.
+    from picklescan.scanner import scan_bytes
+
+    return scan_bytes(file.stream, "file", suffix)
+
+
+def _findings(result: "ScanResult") -> Iterator[Finding]:
     for found in sorted(result.globals, key=lambda g: (g.module, g.name)):
-        if found.safety in FINDINGS:
-            code, severity = FINDINGS[found.safety]
+        if found.safety.value in FINDINGS:
+            code, severity = FINDINGS[found.safety.value]
             module, name = found.module[:200], found.name[:200]
             yield Finding(
                 code,

@@ -8,29 +8,9 @@ line and the kind. The secret itself never leaves this module.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
-
-from detect_secrets.plugins import (
-    artifactory,
-    aws,
-    azure_storage_key,
-    discord,
-    github_token,
-    gitlab_token,
-    jwt,
-    mailchimp,
-    npm,
-    openai,
-    private_key,
-    pypi_token,
-    sendgrid,
-    slack,
-    square_oauth,
-    stripe,
-    telegram_token,
-    twilio,
-)
 
 from ml_core.formats.detect import TEXTUAL, kind_by_content, kind_by_name
 from ml_core.scan.report import Finding, ScanReport, Severity, report_from
@@ -58,30 +38,60 @@ class TokenShape:
             yield match.group(0)
 
 
-DETECTORS: Mapping[str, Detector] = {
-    "Artifactory credentials": artifactory.ArtifactoryDetector(),
-    "AWS access key": aws.AWSKeyDetector(),
-    "Azure storage key": azure_storage_key.AzureStorageKeyDetector(),
-    "Discord bot token": discord.DiscordBotTokenDetector(),
-    "GitHub token": github_token.GitHubTokenDetector(),
-    "GitLab token": gitlab_token.GitLabTokenDetector(),
-    "Hugging Face token": TokenShape(re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
-    "ModelGuild token": TokenShape(re.compile(r"\bmg_[A-Za-z0-9_-]{30,}")),
+OWN_SHAPES: Mapping[str, Detector] = {
     "Anthropic key": TokenShape(re.compile(r"\bsk-ant-[A-Za-z0-9_-]{20,}")),
     "Google API key": TokenShape(re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b")),
-    "JSON web token": jwt.JwtTokenDetector(),
-    "Mailchimp key": mailchimp.MailchimpDetector(),
-    "npm token": npm.NpmDetector(),
-    "OpenAI key": openai.OpenAIDetector(),
-    "Private key": private_key.PrivateKeyDetector(),
-    "PyPI token": pypi_token.PypiTokenDetector(),
-    "SendGrid key": sendgrid.SendGridDetector(),
-    "Slack token": slack.SlackDetector(),
-    "Square token": square_oauth.SquareOAuthDetector(),
-    "Stripe key": stripe.StripeDetector(),
-    "Telegram bot token": telegram_token.TelegramBotTokenDetector(),
-    "Twilio key": twilio.TwilioKeyDetector(),
+    "Hugging Face token": TokenShape(re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
+    "ModelGuild token": TokenShape(re.compile(r"\bmg_[A-Za-z0-9_-]{30,}")),
 }
+
+
+@lru_cache(maxsize=1)
+def _detectors() -> Mapping[str, Detector]:
+    """Detectors by the kind of secret they find."""
+    # Imported when needed: who only reads verdicts does not pay for the scanner.
+    from detect_secrets.plugins import (
+        artifactory,
+        aws,
+        azure_storage_key,
+        discord,
+        github_token,
+        gitlab_token,
+        jwt,
+        mailchimp,
+        npm,
+        openai,
+        private_key,
+        pypi_token,
+        sendgrid,
+        slack,
+        square_oauth,
+        stripe,
+        telegram_token,
+        twilio,
+    )
+
+    return {
+        "Artifactory credentials": artifactory.ArtifactoryDetector(),
+        "AWS access key": aws.AWSKeyDetector(),
+        "Azure storage key": azure_storage_key.AzureStorageKeyDetector(),
+        "Discord bot token": discord.DiscordBotTokenDetector(),
+        "GitHub token": github_token.GitHubTokenDetector(),
+        "GitLab token": gitlab_token.GitLabTokenDetector(),
+        "JSON web token": jwt.JwtTokenDetector(),
+        "Mailchimp key": mailchimp.MailchimpDetector(),
+        "npm token": npm.NpmDetector(),
+        "OpenAI key": openai.OpenAIDetector(),
+        "Private key": private_key.PrivateKeyDetector(),
+        "PyPI token": pypi_token.PypiTokenDetector(),
+        "SendGrid key": sendgrid.SendGridDetector(),
+        "Slack token": slack.SlackDetector(),
+        "Square token": square_oauth.SquareOAuthDetector(),
+        "Stripe key": stripe.StripeDetector(),
+        "Telegram bot token": telegram_token.TelegramBotTokenDetector(),
+        "Twilio key": twilio.TwilioKeyDetector(),
+        **OWN_SHAPES,
+    }
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ def _kinds_in(line: str) -> set[str]:
     return {
         kind
         for piece in _pieces(line)
-        for kind, detector in DETECTORS.items()
+        for kind, detector in _detectors().items()
         if any(not PLACEHOLDER.search(secret) for secret in detector.analyze_string(piece))
     }
 

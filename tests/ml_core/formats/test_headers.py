@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_core.formats import gguf, npy
@@ -127,6 +127,7 @@ def test_gguf_limits_have_their_own_error():
 
 
 @given(st.binary(max_size=120))
+@settings(deadline=None)
 def test_random_bytes_raise_only_format_errors(noise):
     for reader, raw in [
         (npy.read_header, b"\x93NUMPY\x01\x00" + noise),

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
@@ -153,6 +153,7 @@ tensors = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(st.text(max_size=3), tensors, max_size=3), st.binary(max_size=24))
+@settings(deadline=None)
 def test_whatever_we_accept_the_library_accepts(header, data):
     raw = build(header, data)
     try:
@@ -167,6 +168,7 @@ def test_whatever_we_accept_the_library_accepts(header, data):
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_random_bytes_raise_only_format_errors(raw):
     try:
         read(raw)

@@ -377,14 +377,14 @@ values = st.recursive(
 
 
 @given(values, st.integers(0, 5))
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_plain_values_are_never_dangerous(value, protocol):
     raw = pickle.dumps(value, protocol)
     assert ours(raw).verdict is Verdict.CLEAN
 
 
 @given(values, st.integers(0, 5), st.integers(0, 10_000), st.integers(0, 255))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_damaged_pickles_give_reports_and_never_raise(value, protocol, position, byte):
     raw = bytearray(pickle.dumps(value, protocol))
     raw[position % len(raw)] = byte
@@ -410,7 +410,7 @@ class _Witness(pickle.Unpickler):
 
 
 @given(st.lists(opcodes, max_size=25))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_every_import_of_the_real_unpickler_is_reported(ops):
     raw = b"\x80\x04" + b"".join(ops) + b"."
     witness = _Witness(raw)

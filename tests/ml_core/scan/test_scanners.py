@@ -257,7 +257,7 @@ starts = st.sampled_from(
 
 
 @given(names, starts, st.binary(max_size=300))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_whatever_the_bytes_the_answer_is_a_list_of_reports(name, start, noise):
     raw = start + noise
     reports = scan_any(io.BytesIO(raw), name, len(raw))

@@ -1,0 +1,69 @@
+"""The content of one file of a repository as a seekable stream, wherever its bytes lie."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+from hub.content import blob_content, blob_link
+from hub.errors import EntryNotFound
+from hub.models import Repo
+from hub.site import git_of
+from hub.vcs import TreeEntry
+
+AHEAD_BYTES = 1 << 20
+
+
+def open_file(repo: Repo, entry: TreeEntry) -> BinaryIO:
+    """The content of `entry`, to be closed by the caller; large content is read as it is asked for.
+
+    Raises:
+        EntryNotFound: the content of a large file is not stored, or not this repository's.
+        StorageError, XetError: from here or while reading.
+    """
+    if entry.lfs is None:
+        return io.BytesIO(git_of(repo).read_blob(entry.oid))
+    link = blob_link(repo, entry.lfs.oid)
+    if link is None:
+        raise EntryNotFound(f"The content of {entry.path} is not stored here.")
+    content = blob_content(link)
+    if content.local_path is not None:
+        return content.local_path.open("rb")
+    stream = RangeStream(
+        lambda start, end: b"".join(content.stream(start, end)), content.size_bytes
+    )
+    return cast(BinaryIO, io.BufferedReader(stream, AHEAD_BYTES))
+
+
+class RangeStream(io.RawIOBase):
+    """A seekable stream over a function that reads ranges."""
+
+    def __init__(self, read_range: Callable[[int, int], bytes], size_bytes: int) -> None:
+        super().__init__()
+        self._read_range = read_range
+        self._size_bytes = size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}
+        self._position = max(0, base[whence] + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed: Buffer
+        end = min(self._position + len(buffer), self._size_bytes)
+        if end <= self._position:
+            return 0
+        data = self._read_range(self._position, end)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
