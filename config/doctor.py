@@ -121,7 +121,9 @@ def check_store() -> Iterator[Finding]:
         found = store().read(key)
         store().delete(key)
     except (StorageError, OSError) as error:
-        yield Finding("store", Level.FAIL, str(error), "Check STORAGE_URL and its credentials.")
+        reason = getattr(error, "details", {}).get("reason", "")
+        text = f"{error}: {reason}" if reason else str(error)
+        yield Finding("store", Level.FAIL, text, "Check STORAGE_URL and its credentials.")
         return
     if bytes(found) == data:
         yield Finding("store", Level.OK, "written, read back and deleted")
