@@ -1,6 +1,5 @@
 """The batches of a job through a model: memory that runs out, rows that fail, progress."""
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -77,20 +76,29 @@ def run_batches(
 def _run_one(rows: Rows, forward: Forward, outputs: Outputs) -> tuple[Rows, Rows] | None:
     """Compute one batch into `outputs`; the two halves to try instead where memory ran out."""
     try:
-        logits = _without_failed(rows, forward, outputs)
+        computed = _without_failed(rows, forward, outputs)
+        fits = True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        fits = False
+    if not fits:
+        # Outside of the handler, whose traceback holds what the batch had computed.
         free_memory()
-        if len(rows) == 1:
-            outputs.errors[int(rows[0])] = NO_MEMORY
-            return None
-        outputs.oom_halvings += 1
-        middle = len(rows) // 2
-        return rows[middle:], rows[:middle]
-    if logits is not None:
-        _store(logits, outputs)
+        return _halves(rows, outputs)
+    if computed is not None:
+        _store(computed, outputs)
     return None
+
+
+def _halves(rows: Rows, outputs: Outputs) -> tuple[Rows, Rows] | None:
+    """A batch in two; None for a single row, which becomes an error."""
+    if len(rows) == 1:
+        outputs.errors[int(rows[0])] = NO_MEMORY
+        return None
+    outputs.oom_halvings += 1
+    middle = len(rows) // 2
+    return rows[middle:], rows[:middle]
 
 
 def _without_failed(rows: Rows, forward: Forward, outputs: Outputs) -> tuple[Rows, Logits] | None:
@@ -120,8 +128,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back what the failed batch held."""
-    gc.collect()
+    """Give back what the failed batch held on the device."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ml_core.errors import Code, UserError
 from ml_core.load.config import CleanConfig, read_config, read_json, refuse_remote_code
-from ml_core.load.weights import INDEX_FILE, Weights, find_weights
+from ml_core.load.weights import INDEX_FILE, SINGLE_FILE, Weights, find_weights
 
 JSON_FILES = (
     "tokenizer_config.json",
@@ -65,10 +65,10 @@ class Checkpoint:
         for name in JSON_FILES:
             if (self.folder / name).is_file():
                 _write(staged / name, _clean_json(self.folder / name))
-        linked = [*self.weights.files, *TOKENIZER_FILES]
-        if len(self.weights.files) > 1 or not (self.folder / "model.safetensors").is_file():
-            linked.append(INDEX_FILE)
-        for name in linked:
+        if not (self.folder / SINGLE_FILE).is_file():
+            index = read_json(self.folder / INDEX_FILE, Code.WEIGHTS_INVALID)
+            _write(staged / INDEX_FILE, {"metadata": {}} | index)
+        for name in (*self.weights.files, *TOKENIZER_FILES):
             if (self.folder / name).is_file():
                 (staged / name).symlink_to((self.folder / name).resolve())
         return staged

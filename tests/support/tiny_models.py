@@ -55,6 +55,7 @@ def save_text_classifier(
         "num_attention_heads": 2,
         "intermediate_size": 32,
         "max_position_embeddings": 64,
+        "initializer_range": 0.5,
         "id2label": dict(enumerate(names)),
         "label2id": {name: at for at, name in enumerate(names)},
     } | config

@@ -1,0 +1,36 @@
+"""What importing the light half of the library brings along."""
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = [
+    "ml_core",
+    "ml_core.specs",
+    "ml_core.results",
+    "ml_core.errors",
+    "ml_core.metrics",
+    "ml_core.scoring",
+    "ml_core.seeding",
+    "ml_core.device",
+    "ml_core.data.withhold",
+    "ml_core.data.predictions",
+    "ml_core.load.checkpoint",
+    "ml_core.evaluate",
+    "ml_core.evaluate.run",
+]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_the_light_half_imports_neither_torch_nor_anything_else_that_is_slow(module):
+    heavy = ("torch", "transformers", "sklearn", "scipy", "pandas", "datasets", "django", "PIL")
+    code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == "[]"
+
+
+def test_evaluate_comes_from_the_top():
+    code = "from ml_core import evaluate; print(evaluate.run.__name__, sorted(evaluate.TASKS))"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == "run ['image-classification', 'text-classification']"
