@@ -7,3 +7,6 @@ class EvaluationConfig(AppConfig):
 
     def ready(self) -> None:
         from evaluation import hooks, receivers  # noqa: F401  (connects them)
+        from evaluation.portal.tabs import register
+
+        register()

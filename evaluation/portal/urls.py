@@ -1,3 +1,23 @@
-from django.urls import URLPattern
+"""Addresses of benchmarks, leaderboards and runs, and of their tabs on repository pages."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from evaluation.portal import boards, evaluate, runs, tabs
+
+_BOARD = "benchmarks/<name:namespace>/<name:name>/<name:task_id>"
+_MODEL = "<name:namespace>/<name:name>"
+
+urlpatterns = [
+    path("benchmarks", boards.benchmarks, name="benchmarks"),
+    path(_BOARD, boards.leaderboard_page, name="leaderboard"),
+    path(f"{_BOARD}/evaluate", evaluate.choose_model, name="evaluate_on"),
+    path("runs", runs.run_list, name="runs"),
+    path("runs/<uuid:run_id>", runs.run_page, name="run"),
+    path("runs/<uuid:run_id>/panel", runs.run_panel, name="run_panel"),
+    path("runs/<uuid:run_id>/cancel", runs.cancel, name="run_cancel"),
+    path("runs/<uuid:run_id>/predictions", runs.predictions, name="run_predictions"),
+    path("runs/<uuid:run_id>/record", runs.record, name="run_record"),
+    path(f"{_MODEL}/evaluations", tabs.evaluations, name="evaluations"),
+    path(f"{_MODEL}/evaluate", evaluate.evaluate, name="evaluate"),
+    path(f"datasets/{_MODEL}/benchmark", tabs.benchmark, name="dataset_benchmark"),
+]

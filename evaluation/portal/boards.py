@@ -1,0 +1,173 @@
+"""The list of benchmarks, and one leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.functional import Promise
+from django.views.decorators.http import require_GET
+
+from evaluation.access import get_benchmark_for_read
+from evaluation.lists import benchmark_list, version_of
+from evaluation.metrics import MetricInfo, info_of
+from evaluation.models import BenchmarkVersion, TaskType
+from evaluation.queries import BoardRow, leaderboard
+from hub.access import Level, level_of
+from hub.auth import actor_of
+
+PLOT_ROWS = 40
+TEXT_COLUMNS = ("model", "when", "n")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Common scale of the interval bars."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """A sortable column; `aria` is the value of aria-sort, `query` what a click asks for."""
+
+    key: str
+    title: str | Promise
+    hint: str | Promise
+    aria: str
+    query: str
+
+
+@require_GET
+def benchmarks(request: HttpRequest) -> HttpResponse:
+    search = request.GET.get("search", "")[:200]
+    task_type = request.GET.get("type", "")
+    found = benchmark_list(
+        actor_of(request),
+        search=search,
+        task_type=task_type if task_type in TaskType.values else "",
+    )
+    context = {
+        "benchmarks": found,
+        "search": search,
+        "task_type": task_type,
+        "task_types": TaskType.choices,
+    }
+    return render(request, "evaluation/benchmarks.html", context)
+
+
+@require_GET
+def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: str) -> HttpResponse:
+    actor = actor_of(request)
+    benchmark = get_benchmark_for_read(actor, namespace, name, task_id)
+    version = version_of(benchmark, request.GET.get("version"))
+    rows = leaderboard(actor, version)
+    metrics = [info_of(metric) for metric in version.metrics]
+    sort, is_down = _sort_of(request, version)
+    context = {
+        "benchmark": benchmark,
+        "version": version,
+        "versions": list(benchmark.versions.order_by("-number")[:20]),
+        "is_current": version.pk == benchmark.current_id,
+        "metrics": metrics,
+        "columns": _columns(metrics, sort, is_down),
+        "rows": _sorted(rows, sort, is_down),
+        "is_ranked": sort == "rank",
+        "axis": axis_of(rows, version),
+        "baselines": version.spec["baselines"],
+        "plot": _plot(rows, version, metrics[0]),
+        "n_items": max((row.main.n for row in rows if row.main), default=None),
+        "may_write": level_of(actor, benchmark.dataset) >= Level.WRITE,
+    }
+    return render(request, "evaluation/leaderboard.html", context)
+
+
+def axis_of(rows: list[BoardRow], version: BenchmarkVersion) -> Axis:
+    """A scale that holds every interval and the chance level, with some air, within 0 and 1."""
+    values = [v for row in rows for v in (row.entry.ci_low, row.entry.ci_high, row.entry.value)]
+    known = [v for v in [*values, version.chance] if v is not None]
+    if not known:
+        return Axis(0.0, 1.0)
+    low, high = min(known), max(known)
+    air = max((high - low) * 0.05, 0.01)
+    is_share = low >= 0 and high <= 1
+    low, high = low - air, high + air
+    return Axis(max(low, 0.0), min(high, 1.0)) if is_share else Axis(low, high)
+
+
+def _sort_of(request: HttpRequest, version: BenchmarkVersion) -> tuple[str, bool]:
+    sort = request.GET.get("sort", "rank")
+    if sort not in (*TEXT_COLUMNS, *version.metrics):
+        sort = "rank"
+    return sort, request.GET.get("dir") == "desc"
+
+
+def _columns(metrics: list[MetricInfo], sort: str, is_down: bool) -> dict[str, Column]:
+    titled = {
+        "rank": ("", ""),
+        "model": ("", ""),
+        "when": ("", ""),
+        "n": ("", ""),
+        **{m.name: (m.title, m.explanation) for m in metrics},
+    }
+    return {key: _column(key, *words, sort, is_down) for key, words in titled.items()}
+
+
+def _column(
+    key: str, title: str | Promise, hint: str | Promise, sort: str, is_down: bool
+) -> Column:
+    is_sorted = sort == key
+    starts_down = key not in ("rank", "model")
+    goes_down = not is_down if is_sorted else starts_down
+    if key == "rank":
+        return Column(key, title, hint, "ascending" if is_sorted else "none", "sort=rank")
+    aria = ("descending" if is_down else "ascending") if is_sorted else "none"
+    return Column(key, title, hint, aria, f"sort={key}&dir={'desc' if goes_down else 'asc'}")
+
+
+def _sorted(rows: list[BoardRow], sort: str, is_down: bool) -> list[BoardRow]:
+    """In the order asked for; rows without the value come last either way."""
+    if sort == "rank":
+        return rows
+    keyed = [(_sort_value(row, sort), row) for row in rows]
+    known = [pair for pair in keyed if pair[0] is not None]
+    known.sort(key=lambda pair: pair[0], reverse=is_down)
+    return [row for _, row in known] + [row for value, row in keyed if value is None]
+
+
+def _sort_value(row: BoardRow, sort: str) -> Any:
+    if sort == "model":
+        return row.entry.model_repo.full_name.lower()
+    if sort == "when":
+        return row.entry.run.finished_at
+    if sort == "n":
+        return row.main.n if row.main else None
+    score = row.scores.get(sort)
+    return score.value if score else None
+
+
+def _plot(rows: list[BoardRow], version: BenchmarkVersion, metric: MetricInfo) -> dict[str, Any]:
+    """What static/evaluation/interval_plot.js draws."""
+    shown = [row for row in rows if row.main and row.main.value is not None][:PLOT_ROWS]
+    return {
+        "metric": str(metric.title),
+        "chance": version.chance,
+        "items": [
+            {
+                "name": row.entry.model_repo.full_name,
+                "url": row.entry.run.url_path,
+                "value": row.entry.value,
+                "low": row.entry.ci_low,
+                "high": row.entry.ci_high,
+            }
+            for row in shown
+        ],
+        "baselines": [
+            {"name": b["name"], "value": b["scores"][version.main_metric]}
+            for b in version.spec["baselines"]
+            if version.main_metric in b["scores"]
+        ],
+    }

@@ -1,0 +1,188 @@
+"""Runs: the list, one run that tells how it stands, and what it leaves."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from evaluation import downloads, lists
+from evaluation.access import get_run_for_cancel, get_run_for_read, may_cancel
+from evaluation.actions.records import instance_key
+from evaluation.actions.runs import cancel_run
+from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
+from evaluation.metrics import info_of
+from evaluation.models import ErrorFamily, Run, RunState, Score
+from evaluation.queries import queue_insight
+from hub.auth import actor_of
+
+LIST_LIMIT = 30
+HEAT_STEPS = 8
+STEPS = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING, RunState.FINISHED)
+
+
+@require_GET
+def run_list(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    is_mine = actor.user is not None and request.GET.get("of", "mine") == "mine"
+    state = request.GET.get("state", "")
+    page = lists.run_page(
+        actor,
+        owner=actor.user.username if is_mine and actor.user else "",
+        state=state if state in RunState.values else "",
+        limit=LIST_LIMIT,
+        cursor=request.GET.get("cursor", ""),
+    )
+    context = {
+        "page": page,
+        "runs": page.runs,
+        "is_mine": is_mine,
+        "state": state,
+        "states": RunState.choices,
+    }
+    return render(request, "evaluation/runs.html", context)
+
+
+@require_GET
+def run_page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    return render(request, "evaluation/run.html", _context(request, run_id))
+
+
+@require_GET
+def run_panel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """The part of the page that changes by itself."""
+    return render(request, "evaluation/components/run_panel.html", _context(request, run_id))
+
+
+@require_POST
+def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    actor = actor_of(request)
+    run = get_run_for_cancel(actor, run_id)
+    if run.is_active:
+        cancel_run(run=run, acting_user=actor.require_user())
+    if request.headers.get("HX-Request"):
+        return render(request, "evaluation/components/run_panel.html", _context(request, run_id))
+    return redirect("run", run_id=run_id)
+
+
+@require_GET
+def predictions(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
+    return downloads.predictions_response(get_run_for_read(actor_of(request), run_id))
+
+
+@require_GET
+def record(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    return downloads.record_response(get_run_for_read(actor_of(request), run_id))
+
+
+def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
+    actor = actor_of(request)
+    run = get_run_for_read(actor, run_id)
+    context: dict[str, Any] = {
+        "run": run,
+        "benchmark": run.benchmark_version.benchmark,
+        "version": run.benchmark_version,
+        "may_cancel": run.is_active and may_cancel(actor, run),
+        "steps": _steps(run),
+        "phase": phase_title(run.phase),
+        "title": _title(run),
+        "is_stopping": run.is_cancel_requested and run.is_active,
+        "is_our_fault": run.error_family == ErrorFamily.SYSTEM,
+        "may_start": actor.user is not None,
+    }
+    if run.error_code:
+        context["error"] = explain_run_error(run.error_code, run.error_message, run.error_details)
+    if insight := queue_insight(run):
+        context["insight"] = insight
+        context["wait"] = explain_wait(insight.reason)
+        context["ahead"] = runs_ahead(insight.position - 1)
+    if run.state == RunState.FINISHED:
+        context |= _results(run)
+    return context
+
+
+def _results(run: Run) -> dict[str, Any]:
+    scores = list(run.scores.all())
+    record = run.record or {}
+    return {
+        "scores": [{"score": score, "info": info_of(score.metric)} for score in scores],
+        "main": scores[0] if scores else None,
+        "record": record,
+        "execution": record.get("execution", {}),
+        "per_class": record.get("results", {}).get("per_class", []),
+        "matrix": heat_matrix(run.confusion),
+        "key_id": instance_key()["key_id"],
+        "recompute": _recompute_code(run, scores),
+    }
+
+
+def _steps(run: Run) -> list[dict[str, Any]]:
+    """The way of a run: `done`, `now` or `later` for each step."""
+    last = RunState(run.state)
+    names = [*STEPS[:3], last] if last in (RunState.FAILED, RunState.CANCELLED) else [*STEPS]
+    at = names.index(last)
+    reached = {RunState.QUEUED: run.queued_at, RunState.PREPARING: run.claimed_at}
+    reached |= {RunState.RUNNING: run.started_at, last: run.state_since}
+    return [
+        {
+            "state": state,
+            "label": state.label,
+            "when": reached.get(state) if number <= at else None,
+            "place": "now" if number == at else "done" if reached.get(state) else "later",
+        }
+        for number, state in enumerate(names)
+    ]
+
+
+def _title(run: Run) -> str:
+    """What the browser's tab says."""
+    if run.state == RunState.RUNNING and run.percent is not None:
+        return f"{run.percent} % · {run.model_repo.name}"
+    if run.state == RunState.FINISHED:
+        main: Score | None = run.scores.first()
+        if main is not None and main.value is not None:
+            return f"{main.value:.3f} · {run.model_repo.name}"
+    words = {
+        RunState.QUEUED: _("Queued"),
+        RunState.PREPARING: _("Preparing"),
+        RunState.RUNNING: _("Running"),
+        RunState.FINISHED: _("Finished"),
+        RunState.FAILED: _("Failed"),
+        RunState.CANCELLED: _("Cancelled"),
+    }
+    return f"{words[RunState(run.state)]} · {run.model_repo.name}"
+
+
+def heat_matrix(confusion: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Rows of cells with count, share of the row, and step of shading 0..8."""
+    if not confusion:
+        return None
+    rows = []
+    for at, counts in enumerate(confusion["counts"]):
+        total = sum(counts)
+        cells = [
+            {
+                "count": count,
+                "share": count / total if total else None,
+                "heat": round(HEAT_STEPS * count / total) if total else 0,
+                "is_right": at == column,
+            }
+            for column, count in enumerate(counts)
+        ]
+        rows.append({"label": confusion["labels"][at], "cells": cells, "total": total})
+    return {"labels": confusion["labels"], "rows": rows}
+
+
+def _recompute_code(run: Run, scores: list[Score]) -> str:
+    value = scores[0].value if scores else None
+    return (
+        "import pyarrow.parquet as pq\n\n"
+        f'rows = pq.read_table("{run.pk}-predictions.parquet").to_pylist()\n'
+        'answered = [row for row in rows if row["prediction"] is not None]\n'
+        'print(sum(row["correct"] for row in answered) / len(answered))'
+        + (f"  # {value!r}" if value is not None and scores[0].metric == "accuracy" else "")
+    )
