@@ -59,7 +59,7 @@ def register_shard(*, repo: Repo, actor: Actor, data: bytes) -> Generator[Progre
 
 
 def _check_of(shard: Shard, index_of: IndexLookup) -> ShardCheck:
-    def read(terms: TermList) -> Iterable[bytes | bytearray]:
+    def read(terms: TermList) -> Iterable[bytes]:
         # The chunk hashes were checked when the xorbs arrived; the SHA-256 covers the whole.
         return XetReader(terms, index_of, check_hashes=False).stream()
 
@@ -199,7 +199,8 @@ def _link_xorbs(
 
 
 def _linked_among(xorb_ids: set[int], **condition: object) -> list[int]:
-    ids, linked = sorted(xorb_ids), []
+    ids = sorted(xorb_ids)
+    linked: list[int] = []
     for at in range(0, len(ids), _ROWS_PER_QUERY):
         part = ids[at : at + _ROWS_PER_QUERY]
         links = RepoXorb.objects.filter(xorb_id__in=part, **condition)

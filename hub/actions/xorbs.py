@@ -94,7 +94,7 @@ def _write_out(write: Callable[[memoryview], int], block: bytes) -> None:
     """Write all of a block to an unbuffered file, which may take it in parts."""
     view = memoryview(block)
     while view:
-        view = view[write(view) :]  # type: ignore[arg-type]  # any buffer will do
+        view = view[write(view) :]
 
 
 def _discard(body: ByteSource, limit_bytes: int) -> None:

@@ -22,7 +22,7 @@ from hub.xet.terms import IndexLookup, TermList
 MAX_CHUNKS_CHECKED = 1 << 26
 """Chunks that the files of one shard may refer to: 4 TiB of chunks of the usual length."""
 
-ReadTerms = Callable[[TermList], Iterable[bytes | bytearray]]
+ReadTerms = Callable[[TermList], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def index_lookup(ids: dict[bytes, int]) -> IndexLookup:
 
 def stream_xet_file(
     xet_file: XetFile, start: int = 0, end: int | None = None
-) -> Generator[bytes | bytearray, None, None]:
+) -> Generator[bytes, None, None]:
     """The bytes [start, end) of a Xet file, in pieces of up to two MiB, each chunk checked.
 
     Only what the range needs is read and decoded.
@@ -144,9 +144,7 @@ class XetReader:
         self._check_hashes = check_hashes
         self._store = store()
 
-    def stream(
-        self, start: int = 0, end: int | None = None
-    ) -> Generator[bytes | bytearray, None, None]:
+    def stream(self, start: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
         """The bytes [start, end); decoding runs ahead of the consumer on other threads.
 
         Raises:
@@ -160,8 +158,8 @@ class XetReader:
         )
         return self._decode_ahead(blocks)
 
-    def _decode_ahead(self, blocks: Iterator[_Block]) -> Generator[bytes | bytearray, None, None]:
-        waiting: deque[Future[bytes | bytearray]] = deque()
+    def _decode_ahead(self, blocks: Iterator[_Block]) -> Generator[bytes, None, None]:
+        waiting: deque[Future[bytes]] = deque()
         try:
             for block in blocks:
                 waiting.append(_executor().submit(partial(self._decode, block)))
@@ -173,7 +171,7 @@ class XetReader:
             for future in waiting:
                 future.cancel()
 
-    def _decode(self, block: _Block) -> bytes | bytearray:
+    def _decode(self, block: _Block) -> bytes:
         first, last = block.index.byte_range(block.chunk_start, block.chunk_end)
         records = self._read(xorb_key(block.index.xorb_hash), first, last)
         data = decode_range(
@@ -183,9 +181,8 @@ class XetReader:
             block.chunk_end,
             check_hashes=self._check_hashes,
         )
-        if block.length_bytes == len(data):
-            return data
-        return data[block.skip_bytes : block.skip_bytes + block.length_bytes]
+        wanted = slice(block.skip_bytes, block.skip_bytes + block.length_bytes)
+        return bytes(memoryview(data)[wanted])
 
     def _read(self, key: str, first: int, last: int) -> bytes:
         path = self._store.local_path(key)

@@ -35,7 +35,7 @@ _BOOKEND_HASH = b"\xff" * HASH_BYTES
 _BOOKEND = _BOOKEND_HASH + bytes(16)
 _HAS_VERIFICATION = 1 << 31
 _HAS_METADATA = 1 << 30
-_FOOTER = struct.Struct("<QQQ48x32sQQ48xQQQQ")
+_FOOTER = struct.Struct("<QQQQQQQQQ32sQQ48xQQQQ")
 
 _TERM_RECORD = np.dtype(
     [
@@ -219,7 +219,7 @@ def _read_footer(reader: _Reader, xorbs_at: int) -> ShardFooter:
         _refuse("shard_truncated", "The shard announces a footer that it does not hold.")
     footer_at = len(reader.view) - FOOTER_BYTES
     reader.take(footer_at - reader.at)
-    version, files_at, announced, key, created, expires, *_, offset = _FOOTER.unpack(
+    version, files_at, announced, *_, key, created, expires, _, _, _, offset = _FOOTER.unpack(
         reader.take(FOOTER_BYTES)
     )
     if (version, files_at, announced, offset) != (1, RECORD_BYTES, xorbs_at, footer_at):
@@ -237,10 +237,13 @@ def build_shard(
     body = header + file_part + xorb_part
     if footer is None:
         return body
+    # The lookup tables are empty, yet stand behind the sections: clients tell the length of the
+    # xorb section from where they begin.
     return body + _FOOTER.pack(
         1,
         RECORD_BYTES,
         RECORD_BYTES + len(file_part),
+        *(len(body), 0) * 3,
         footer.hmac_key,
         footer.created_at,
         footer.key_expires_at,

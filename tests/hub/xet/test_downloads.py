@@ -292,6 +292,7 @@ def test_a_long_file_is_read_in_bounded_pieces(cast: Cast) -> None:
     pieces = list(stream_xet_file(XetFile.objects.get(), 123_456))
     assert b"".join(pieces) == content[123_456:]
     assert max(map(len, pieces)) < 2_200_000
+    assert {type(piece) for piece in pieces} == {bytes}  # Django would write out any other type
 
 
 def damage(change: Callable[[bytearray], object]) -> None:

@@ -58,6 +58,8 @@ def test_a_deduplication_answer_has_keyed_hashes_and_a_footer() -> None:
     footer = answer[-FOOTER_BYTES:]
     # Offsets by the table of the format: version, sections, key, times, own offset.
     assert struct.unpack_from("<QQQ", footer) == (1, 48, 96)
+    end = len(answer) - FOOTER_BYTES
+    assert struct.unpack_from("<QQQQQQ", footer, 24) == (end, 0, end, 0, end, 0)
     assert footer[72:104] == key
     assert struct.unpack_from("<QQ", footer, 104) == (1000, 2000)
     assert struct.unpack_from("<Q", footer, 192) == (len(answer) - FOOTER_BYTES,)
