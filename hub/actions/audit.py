@@ -1,3 +1,5 @@
+"""Writing the audit trail."""
+
 from __future__ import annotations
 
 from typing import Any

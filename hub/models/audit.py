@@ -1,3 +1,5 @@
+"""Who did what, for maintainers to look up later."""
+
 from __future__ import annotations
 
 from django.conf import settings

@@ -1,3 +1,5 @@
+"""The copy of git's refs."""
+
 from __future__ import annotations
 
 from django.db import models

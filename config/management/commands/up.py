@@ -20,7 +20,7 @@ from django.db.migrations.executor import MigrationExecutor
 from config import embedded_valkey
 from config.supervisor import Program, StartFailed, Supervisor
 
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 180
 
 
 class Command(BaseCommand):
