@@ -10,14 +10,16 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
 from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.request import Request
 
 from hub.errors import AuthenticationRequired, InvalidToken
 from hub.models import AccessToken, User
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
 
 LAST_USE_RESOLUTION = timedelta(minutes=5)
 """How old `last_used_at` may get before a use is written down."""
@@ -95,16 +97,3 @@ def _basic_password(value: str) -> str:
         return base64.b64decode(value, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         raise InvalidToken("The Authorization header is not readable.") from None
-
-
-class TokenAuthentication(BaseAuthentication):
-    """The same rule for DRF views: `request.user`, and `request.auth` as the token."""
-
-    def authenticate(self, request: Request) -> tuple[User, AccessToken] | None:
-        actor = token_actor_of(request)
-        if actor.user is None or actor.token is None:
-            return None
-        return actor.user, actor.token
-
-    def authenticate_header(self, request: Request) -> str:
-        return "Bearer"

@@ -1,0 +1,1 @@
+"""What our own parts are measured against."""
