@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from django.db import transaction
 from hub.blob_stream import open_file
 from hub.cards import Card, CardError, dataset_tags, model_tags, parse_card
 from hub.cards.checks import texts
+from hub.cards.front_matter import split_body
 from hub.errors import HubError
 from hub.model_config import (
     dataset_format_tags,
@@ -25,6 +26,7 @@ from hub.model_config import (
 )
 from hub.models import Repo, RepoTag, RepoType
 from hub.site import git_of
+from hub.storable import storable, storable_text
 from hub.storage.errors import StorageError
 from hub.vcs import Repository, TreeEntry
 from hub.vcs.errors import EntryNotFound, EntryTooLarge
@@ -93,9 +95,11 @@ def _model_facts(repo: Repo, commit_sha: str) -> _Facts:
     card = _card_at(git, commit_sha)
     files = _files(git, commit_sha)
     names = [entry.path for entry in files if "/" not in entry.path]
-    config = summarize_config(
-        _json_at(git, commit_sha, "config.json"),
-        _json_at(git, commit_sha, "tokenizer_config.json"),
+    config = storable(
+        summarize_config(
+            _json_at(git, commit_sha, "config.json"),
+            _json_at(git, commit_sha, "tokenizer_config.json"),
+        )
     )
     info = transformers_info(config, names) or {}
     pipeline_tag = _first(card.data, "pipeline_tag") or info.get("pipeline_tag", "")
@@ -120,10 +124,15 @@ def _files(git: Repository, commit_sha: str) -> list[TreeEntry]:
 
 def _card_at(git: Repository, commit_sha: str) -> Card:
     try:
-        text = git.read(commit_sha, "README.md", max_bytes=MAX_CARD_BYTES)
-        return parse_card(text.decode("utf-8", "replace"))
-    except (EntryNotFound, EntryTooLarge, CardError):
+        raw = git.read(commit_sha, "README.md", max_bytes=MAX_CARD_BYTES)
+    except (EntryNotFound, EntryTooLarge):
         return Card()
+    text = storable_text(raw.decode("utf-8", "replace"))
+    try:
+        card = parse_card(text)
+    except CardError:
+        return Card(body=split_body(text))
+    return replace(card, data=storable(card.data))
 
 
 def _json_at(git: Repository, commit_sha: str, path: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from hub.errors import HubError
 from hub.models import CommitScan, FileScan, Ref, Repo, ScanState
 from hub.scans import content_id, file_name, repo_security, stored_scans
 from hub.site import git_of
+from hub.storable import storable
 from hub.storage.errors import StorageError
 from hub.vcs import TreeEntry
 from hub.vcs.errors import VcsError
@@ -218,7 +219,7 @@ def _store(entry: TreeEntry, reports: Sequence[ScanReport]) -> None:
             scanner=report.scanner,
             scanner_version=(report.version + _suffix())[-40:],
             verdict=report.verdict.value,
-            findings=[finding.to_json() for finding in report.findings],
+            findings=storable([finding.to_json() for finding in report.findings]),
         )
         for report in reports
     ]
