@@ -16,9 +16,10 @@ from hub.errors import InvalidInput
 from hub.hfapi.base import is_true
 from hub.hfapi.security import repo_status
 from hub.hfapi.serializers import date_text, sibling
+from hub.model_config import transformers_info
 from hub.models import Repo, RepoType
 from hub.site import git_of
-from hub.vcs import Repository
+from hub.vcs import Repository, TreeEntry
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,19 @@ class RepoView:
     def git(self) -> Repository:
         return git_of(self.repo)
 
-    def siblings(self) -> list[dict[str, Any]]:
+    @cached_property
+    def files(self) -> list[TreeEntry]:
         if not self.commit_sha:
             return []
         entries = self.git.tree(self.commit_sha, recursive=True)
-        return [sibling(e, with_blobs=self.sized) for e in entries if e.kind == "file"]
+        return [entry for entry in entries if entry.kind == "file"]
+
+    def siblings(self) -> list[dict[str, Any]]:
+        return [sibling(entry, with_blobs=self.sized) for entry in self.files]
+
+    def transformers_info(self) -> dict[str, str] | None:
+        names = [entry.path for entry in self.files if "/" not in entry.path]
+        return transformers_info(self.repo.config, names)
 
     def last_modified(self) -> str:
         if self.commit_sha in {"", self.repo.head_sha}:
@@ -83,7 +92,7 @@ _MODEL: dict[str, Field] = {
     "pipeline_tag": lambda view: view.repo.pipeline_tag or None,
     "safetensors": lambda view: view.repo.safetensors,
     "spaces": lambda view: [],
-    "transformersInfo": lambda view: None,
+    "transformersInfo": RepoView.transformers_info,
     "widgetData": lambda view: view.repo.card_data.get("widget"),
 }
 
@@ -100,11 +109,14 @@ FIELDS: dict[str, dict[str, Field]] = {
 }
 
 _IN_LISTS = frozenset(
-    """author createdAt description disabled downloads gated lastModified library_name likes
-    pipeline_tag private sha tags trendingScore""".split()
+    "createdAt downloads library_name likes pipeline_tag private tags trendingScore".split()
 )
-_IN_INFO = _IN_LISTS | frozenset(
-    "cardData config model-index safetensors siblings spaces usedStorage widgetData".split()
+"""Few, so that a table of them fits a terminal; `full` adds the rest."""
+_IN_FULL_LISTS = _IN_LISTS | frozenset(
+    "author description disabled gated lastModified sha siblings".split()
+)
+_IN_INFO = _IN_FULL_LISTS | frozenset(
+    "cardData config model-index safetensors spaces transformersInfo usedStorage widgetData".split()
 )
 
 
@@ -120,9 +132,7 @@ def list_fields(repo_type: str, query: QueryDict) -> Collection[str]:
     """The fields a list call asks for. Raises `InvalidInput` for an unknown `expand`."""
     if expanded := _expanded(repo_type, query):
         return expanded
-    wanted = set(_IN_LISTS)
-    if is_true(query.get("full")):
-        wanted |= {"siblings"}
+    wanted = set(_IN_FULL_LISTS if is_true(query.get("full")) else _IN_LISTS)
     if is_true(query.get("cardData")) or (repo_type == RepoType.DATASET and "siblings" in wanted):
         wanted |= {"cardData"}
     if is_true(query.get("config")):

@@ -181,8 +181,8 @@ def test_lists_search_and_info(xet_machine: Machine) -> None:
         """
         for n in range(3):
             repo = api.create_repo(f"listed-{n}").repo_id
-            api.upload_file(repo_id=repo, path_in_repo="README.md",
-                path_or_fileobj=f"---\\nlicense: mit\\ntags: [t{n}]\\nlanguage: fr\\n---\\n".encode())
+            card = f"---\\nlicense: mit\\ntags: [t{n}]\\nlanguage: fr\\n---\\n"
+            api.upload_file(repo_id=repo, path_in_repo="README.md", path_or_fileobj=card.encode())
         api.create_repo("data", repo_type="dataset")
         ids = lambda rows: sorted(row.id.split("/")[1] for row in rows)
         info = api.model_info(f"{me}/listed-1", securityStatus=True, files_metadata=True)
@@ -222,8 +222,9 @@ def test_repo_moves_hides_and_goes(xet_machine: Machine, live_site: LiveSite) ->
     stranger = live_site.user_with_token(f"{xet_machine.user}-stranger")
     result = xet_machine.python(
         """
+        from huggingface_hub.constants import ENDPOINT
         repo = api.create_repo("old").repo_id
-        assert str(api.create_repo("old", exist_ok=True)) == str(api.create_repo("old", exist_ok=True))
+        assert api.create_repo("old", exist_ok=True) == f"{ENDPOINT}/{repo}"
         api.upload_file(repo_id=repo, path_or_fileobj=b"hello", path_in_repo="a.txt")
         api.move_repo(repo, f"{me}/new")
         by_old_id = pathlib.Path(hf_hub_download(repo, "a.txt")).read_text()
