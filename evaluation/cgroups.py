@@ -151,7 +151,7 @@ def _version_2() -> Parents | None:
 
 def _own_paths() -> dict[str, str]:
     """Path of our own group by controller; "" is version 2."""
-    paths = {}
+    paths: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)

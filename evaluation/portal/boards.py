@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +30,16 @@ class Axis:
 
     low: float
     high: float
+    n_outside: int = 0
+    """Rows below the scale: one hopeless model must not squeeze all others into a corner."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: a measured model, or a baseline that somebody claims."""
+
+    row: BoardRow | None = None
+    baseline: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +86,12 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
         "is_current": version.pk == benchmark.current_id,
         "metrics": metrics,
         "columns": _columns(metrics, sort, is_down),
-        "rows": _sorted(rows, sort, is_down),
+        "rows": rows,
+        "lines": _lines(_sorted(rows, sort, is_down), version, is_ranked=sort == "rank"),
         "is_ranked": sort == "rank",
         "axis": axis_of(rows, version),
-        "baselines": version.spec["baselines"],
         "plot": _plot(rows, version, metrics[0]),
+        "detectable": detectable_difference(rows),
         "n_items": max((row.main.n for row in rows if row.main), default=None),
         "may_write": level_of(actor, benchmark.dataset) >= Level.WRITE,
     }
@@ -86,16 +99,34 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
 
 
 def axis_of(rows: list[BoardRow], version: BenchmarkVersion) -> Axis:
-    """A scale that holds every interval and the chance level, with some air, within 0 and 1."""
-    values = [v for row in rows for v in (row.entry.ci_low, row.entry.ci_high, row.entry.value)]
-    known = [v for v in [*values, version.chance] if v is not None]
-    if not known:
+    """A scale for the interval bars of all rows that are not far below the better half.
+
+    Its length is at most five times the spread of the better half, and at least 0.1.
+    """
+    values = sorted(row.entry.value for row in rows if row.entry.value is not None)
+    if not values:
         return Axis(0.0, 1.0)
-    low, high = min(known), max(known)
-    air = max((high - low) * 0.05, 0.01)
-    is_share = low >= 0 and high <= 1
+    reach = max(5 * (values[-1] - values[len(values) // 2]), 0.1)
+    floor = values[-1] - reach
+    shown = [row.entry for row in rows if row.entry.value is not None and row.entry.value >= floor]
+    low = min(e.value if e.ci_low is None else e.ci_low for e in shown)
+    high = max(e.value if e.ci_high is None else e.ci_high for e in shown)
+    air = max((high - low) * 0.05, 0.005)
+    is_share = values[0] >= 0 and high <= 1
     low, high = low - air, high + air
-    return Axis(max(low, 0.0), min(high, 1.0)) if is_share else Axis(low, high)
+    if is_share:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Axis(low, high, len(values) - len(shown))
+
+
+def detectable_difference(rows: list[BoardRow]) -> float | None:
+    """How far apart two models must be for their scores to show it; None without a measure.
+
+    2.8 standard errors of a difference of two scores of like size (80 % power at 5 %), for models
+    that were not compared item by item; a paired comparison needs less.
+    """
+    errors = [row.main.se for row in rows if row.main and row.main.se]
+    return 2.8 * math.sqrt(2) * median(errors) if errors else None
 
 
 def _sort_of(request: HttpRequest, version: BenchmarkVersion) -> tuple[str, bool]:
@@ -136,6 +167,23 @@ def _sorted(rows: list[BoardRow], sort: str, is_down: bool) -> list[BoardRow]:
     known = [pair for pair in keyed if pair[0] is not None]
     known.sort(key=lambda pair: pair[0], reverse=is_down)
     return [row for _, row in known] + [row for value, row in keyed if value is None]
+
+
+def _lines(rows: list[BoardRow], version: BenchmarkVersion, *, is_ranked: bool) -> list[Line]:
+    """Rows with the baselines: at their place by the main metric, else at the end."""
+    lines = [Line(row=row) for row in rows]
+    for baseline in version.spec["baselines"]:
+        value = baseline["scores"].get(version.main_metric)
+        at = len(lines)
+        if is_ranked and value is not None:
+            worse = (n for n, line in enumerate(lines) if _is_below(line, value))
+            at = next(worse, len(lines))
+        lines.insert(at, Line(baseline=baseline))
+    return lines
+
+
+def _is_below(line: Line, value: float) -> bool:
+    return line.row is not None and (line.row.entry.value is None or line.row.entry.value < value)
 
 
 def _sort_value(row: BoardRow, sort: str) -> Any:

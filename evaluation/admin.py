@@ -1,0 +1,194 @@
+"""What maintainers see of evaluation. Changes go through the same actions as everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+
+from evaluation.actions.leaderboards import rebuild_board
+from evaluation.actions.runs import cancel_run, requeue_run
+from evaluation.models import (
+    Benchmark,
+    BenchmarkFile,
+    BenchmarkVersion,
+    LeaderboardEntry,
+    Run,
+    Score,
+    Worker,
+)
+from hub.errors import HubError
+from hub.models import User
+
+STATE_LOOKS = {
+    "queued": "info",
+    "preparing": "info",
+    "running": "warning",
+    "finished": "success",
+    "failed": "danger",
+    "cancelled": "default",
+}
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that only the platform writes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class ScoreInline(TabularInline):
+    model = Score
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ["metric", "value", "ci_low", "ci_high", "n", "n_missing", "method"]
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    list_display = ["page", "shown_state", "benchmark", "owner", "worker", "attempt", "queued_at"]
+    list_filter = ["state", "error_family", "error_code", "kind", "pool", "worker"]
+    search_fields = ["id", "model_repo__name", "model_repo__namespace__name", "owner__username"]
+    date_hierarchy = "queued_at"
+    ordering = ["-queued_at"]
+    list_select_related = [
+        "owner",
+        "worker",
+        "model_repo__namespace",
+        "benchmark_version__benchmark",
+    ]
+    inlines = [ScoreInline]
+    exclude = ["lease_token", "access_token"]
+    actions = ["cancel_chosen", "requeue_chosen"]
+
+    @display(description="run", ordering="model_repo")
+    def page(self, run: Run) -> str:
+        return format_html('<a href="{}">{}</a>', run.url_path, run.model_repo.full_name)
+
+    @display(description="state", ordering="state", label=STATE_LOOKS)
+    def shown_state(self, run: Run) -> str:
+        return run.state
+
+    @display(description="benchmark")
+    def benchmark(self, run: Run) -> str:
+        return str(run.benchmark_version)
+
+    @action(description="Cancel", permissions=["view"])
+    def cancel_chosen(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        _each(self, request, runs, lambda run, user: cancel_run(run=run, acting_user=user))
+
+    @action(description="Try again (failed runs)", permissions=["view"])
+    def requeue_chosen(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        _each(self, request, runs, lambda run, user: requeue_run(run=run, acting_user=user))
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ["name", "alive", "slots", "pools", "device", "heartbeat_at", "started_at"]
+    search_fields = ["name", "device"]
+    ordering = ["-heartbeat_at"]
+
+    @display(description="alive", boolean=True)
+    def alive(self, worker: Worker) -> bool:
+        return worker.is_alive
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Rows of workers that are gone may be cleared away."""
+        return not isinstance(obj, Worker) or not obj.is_alive
+
+
+class VersionInline(TabularInline):
+    model = BenchmarkVersion
+    fk_name = "benchmark"
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ["number", "commit_sha", "spec_digest", "created_at"]
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Benchmark)
+class BenchmarkAdmin(ReadOnlyAdmin):
+    list_display = ["page", "dataset", "task_id", "task_type", "is_active", "created_at"]
+    list_filter = ["task_type", "is_active"]
+    search_fields = ["name", "dataset__name", "dataset__namespace__name"]
+    list_select_related = ["dataset__namespace", "current"]
+    inlines = [VersionInline]
+    actions = ["rebuild_boards"]
+
+    @display(description="benchmark", ordering="name")
+    def page(self, benchmark: Benchmark) -> str:
+        return format_html('<a href="{}">{}</a>', benchmark.url_path, benchmark.name)
+
+    @action(description="Rebuild the leaderboards from the runs", permissions=["view"])
+    def rebuild_boards(self, request: HttpRequest, benchmarks: QuerySet[Benchmark]) -> None:
+        versions = BenchmarkVersion.objects.filter(benchmark__in=benchmarks)
+        count = sum(rebuild_board(version=version) for version in versions)
+        self.message_user(request, _("%(n)d entries.") % {"n": count}, messages.SUCCESS)
+
+
+@admin.register(BenchmarkFile)
+class BenchmarkFileAdmin(ReadOnlyAdmin):
+    list_display = ["dataset", "commit_sha", "n_problems", "read_at"]
+    search_fields = ["dataset__name", "dataset__namespace__name"]
+    ordering = ["-read_at"]
+    list_select_related = ["dataset__namespace"]
+
+    @display(description="problems")
+    def n_problems(self, file: BenchmarkFile) -> int:
+        return len(file.problems)
+
+
+@admin.register(LeaderboardEntry)
+class LeaderboardEntryAdmin(ReadOnlyAdmin):
+    list_display = ["model_repo", "benchmark_version", "value", "ci_low", "ci_high"]
+    search_fields = ["model_repo__name", "benchmark_version__benchmark__name"]
+    list_select_related = ["model_repo__namespace", "benchmark_version__benchmark"]
+
+
+@admin.register(Score)
+class ScoreAdmin(ReadOnlyAdmin):
+    list_display = ["run", "metric", "value", "ci_low", "ci_high", "n", "n_missing"]
+    list_filter = ["metric"]
+    search_fields = ["run__id", "run__model_repo__name"]
+    list_select_related = ["run"]
+
+
+def _each(
+    model_admin: ModelAdmin,
+    request: HttpRequest,
+    runs: QuerySet[Run],
+    change: Callable[[Run, User], Run],
+) -> None:
+    """Carries out `change` where it is possible, and says how often it was."""
+    assert isinstance(request.user, User)
+    refused: list[str] = []
+    done = 0
+    for run in runs:
+        try:
+            change(run, request.user)
+            done += 1
+        except HubError as error:
+            refused.append(error.message)
+    if done:
+        text = ngettext("%(n)d run changed.", "%(n)d runs changed.", done) % {"n": done}
+        model_admin.message_user(request, text, messages.SUCCESS)
+    for text in sorted(set(refused)):
+        model_admin.message_user(request, text, messages.WARNING)
