@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from io import RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
@@ -14,35 +12,30 @@ from django.http.response import HttpResponseBase
 
 from hub.site import store
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
 CONTENT_TYPE = "application/octet-stream"
 
 
-class FileSection(RawIOBase):
-    """The bytes [start, end) of a file, with the file number that `sendfile` needs."""
+class FileSection:
+    """The bytes [start, end) of a file, with the file number that `sendfile` needs.
+
+    It has no `seek` on purpose: servers and Django would use it to go beyond the section.
+    """
 
     def __init__(self, path: Path, start: int, end: int) -> None:
         self._file = path.open("rb", buffering=0)
         self._file.seek(start)
         self._left = end - start
 
-    def readable(self) -> bool:
-        return True
-
     def fileno(self) -> int:
         return self._file.fileno()
 
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer)[: self._left]
-        count = self._file.readinto(view) or 0
-        self._left -= count
-        return count
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
 
     def close(self) -> None:
         self._file.close()
-        super().close()
 
 
 def send_ranges(key: str, ranges: list[tuple[int, int]], total_bytes: int) -> HttpResponseBase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -235,6 +236,28 @@ def test_a_server_that_lost_its_xorbs_says_what_to_do(make_client: Any) -> None:
     client.forget()
     client.run(again)
     assert download(client, repo, "b.bin") == content
+
+
+def test_ranges_of_a_xorb_come_over_one_connection(make_client: Any) -> None:
+    client = make_client()
+    client.write("model.bin", noise(3_000_000, seed=31))
+    upload(client)
+    repo = f"{client.user}/model"
+    [[_, file_hash]] = files_of(client.site, repo)
+    host = f"127.0.0.1:{client.site.port}"
+    proof = {"Authorization": f"Bearer {cas_token(client, repo)}"}
+    connection = http.client.HTTPConnection(host)
+    connection.request("GET", f"/cas/v2/reconstructions/{file_hash}", headers=proof)
+    [[entry]] = json.load(connection.getresponse())["xorbs"].values()
+    address = entry["url"].partition(host)[2]
+    held = connection.sock
+    for start, end in [(0, 9), (1_000_000, 2_999_999), (10, 10)]:
+        connection.request("GET", address, headers={"Range": f"bytes={start}-{end}"})
+        answer = connection.getresponse()
+        assert answer.status == 206
+        assert len(answer.read()) == end - start + 1
+        assert connection.sock is held  # still open, so the next request needs no new one
+    connection.close()
 
 
 # --- Two at once, and a server that dies -----------------------------------------------------
