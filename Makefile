@@ -41,18 +41,18 @@ messages: $(VENV)/dev.stamp  ## compile the translations (needs gettext)
 VENDOR := config/static/vendor
 vendor:  ## copy the front-end files of package-lock.json into config/static/vendor
 	npm ci --ignore-scripts --no-audit --no-fund
-	rm -rf $(VENDOR) && mkdir -p $(addprefix $(VENDOR)/,bootstrap bootstrap-icons/fonts echarts htmx)
+	rm -rf $(VENDOR) && mkdir -p $(addprefix $(VENDOR)/,bootstrap bootstrap-icons echarts htmx)
 	cd node_modules && cp bootstrap/LICENSE bootstrap/dist/css/bootstrap.min.css \
 		bootstrap/dist/js/bootstrap.bundle.min.js ../$(VENDOR)/bootstrap/
 	cp node_modules/@popperjs/core/LICENSE.md $(VENDOR)/bootstrap/LICENSE-popper
-	cd node_modules/bootstrap-icons && cp LICENSE font/bootstrap-icons.min.css ../../$(VENDOR)/bootstrap-icons/
-	cp node_modules/bootstrap-icons/font/fonts/* $(VENDOR)/bootstrap-icons/fonts/
+	cp node_modules/bootstrap-icons/LICENSE $(VENDOR)/bootstrap-icons/
 	cd node_modules/echarts && cp LICENSE NOTICE dist/echarts.min.js ../../$(VENDOR)/echarts/
 	cp node_modules/zrender/LICENSE $(VENDOR)/echarts/LICENSE-zrender
 	cp node_modules/tslib/LICENSE.txt $(VENDOR)/echarts/LICENSE-tslib
 	cd node_modules/htmx.org && cp LICENSE dist/htmx.min.js ../../$(VENDOR)/htmx/
 	sed -i -e '/^[/*#@ ]*sourceMappingURL=/d' $(VENDOR)/bootstrap/*.css $(VENDOR)/bootstrap/*.js
 	find $(VENDOR) -name '*.css' -o -name '*.js' | xargs gzip --best --no-name --keep
+	$(BIN)/python manage.py build_icons
 
 lock: $(VENV)/bin/python  ## resolve pyproject.toml afresh into constraints.txt
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/lock.json \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -112,6 +113,27 @@ def test_icons_in_the_page_are_in_the_sprite(answer) -> None:
     sprite = Path(settings.BASE_DIR, "config/static/img/icons.svg").read_text()
     known = set(re.findall(r'<symbol id="([^"]+)"', sprite))
     used = set(re.findall(r"icons\.svg#([^\"]+)", answer.content.decode()))
+    assert used - known == set()
+
+
+ICON_NAMES = re.compile(
+    r'{% icon "([a-z0-9-]+)"|with [^%]*?icon="([a-z0-9-]+)"|register_tab\([^)]*icon="([a-z0-9-]+)"'
+    r'|Look\([^)]*\), "([a-z0-9-]+)"'
+)
+
+
+def test_every_icon_that_the_source_names_is_in_the_sprite() -> None:
+    sprite = Path(settings.BASE_DIR, "config/static/img/icons.svg")
+    packed = gzip.decompress(sprite.with_suffix(".svg.gz").read_bytes())
+    assert packed == sprite.read_bytes()
+    known = set(re.findall(r'<symbol id="([^"]+)"', sprite.read_text()))
+    used = set()
+    for app in ("config", "hub", "contributions", "evaluation"):
+        for file in Path(settings.BASE_DIR, app).rglob("*"):
+            if file.suffix in {".html", ".py"}:
+                found = ICON_NAMES.findall(file.read_text())
+                used |= {name for names in found for name in names if name}
+    assert len(used) > 40
     assert used - known == set()
 
 

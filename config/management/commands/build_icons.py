@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ class Command(BaseCommand):
         symbols = "\n".join(_symbol(source, name) for name in names)
         text = f'<svg xmlns="http://www.w3.org/2000/svg">\n{symbols}\n</svg>\n'
         (folder / "icons.svg").write_text(text)
-        self.stdout.write(f"{len(names)} icons, {len(text)} bytes")
+        packed = gzip.compress(text.encode(), mtime=0)
+        (folder / "icons.svg.gz").write_bytes(packed)
+        self.stdout.write(f"{len(names)} icons, {len(text)} bytes, {len(packed)} packed")
 
 
 def _symbol(source: Path, name: str) -> str:
