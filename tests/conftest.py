@@ -68,18 +68,18 @@ def live_workers(live_site: LiveSite) -> LiveSite:
 
 @pytest.fixture(scope="session")
 def git_lfs() -> str:
-    return _need("git-lfs", package="git-lfs")
+    return need_tool("git-lfs", package="git-lfs")
 
 
 @pytest.fixture(scope="session")
 def bubblewrap() -> str:
-    return _need("bwrap", package="bubblewrap")
+    return need_tool("bwrap", package="bubblewrap")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of the browser's executable."""
-    return _need("chromium", "chromium-browser", "google-chrome", package="chromium")
+    return need_tool("chromium", "chromium-browser", "google-chrome", package="chromium")
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
-def _need(*names: str, package: str) -> str:
+def need_tool(*names: str, package: str) -> str:
     """Path of the first program of `names` that exists; without one the test is skipped, or
     fails where everything must be there (CI)."""
     path, reason = missing_tool(*names, package=package)
