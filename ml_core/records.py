@@ -7,7 +7,6 @@ Understands what specs and results are made of: nested dataclasses, `tuple[T, ..
 import dataclasses
 import math
 import types
-from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -51,7 +50,6 @@ def from_json(cls: type[T], value: object, path: str = "") -> T:
     return cls(**given)
 
 
-@cache
 def _hints(cls: type) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}

@@ -15,7 +15,8 @@ from ml_core.specs import EvaluationSpec
 if TYPE_CHECKING:
     import torch
 
-    from ml_core.evaluate.engine import Forward, Rows
+    from ml_core.evaluate.batching import Rows
+    from ml_core.evaluate.engine import Forward
 
 
 @dataclass(frozen=True)

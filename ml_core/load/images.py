@@ -20,9 +20,7 @@ class BadImage(ValueError):
     """These bytes are no image we accept."""
 
 
-def load_image_processor(
-    checkpoint: Checkpoint, staged: Path
-) -> Any:
+def load_image_processor(checkpoint: Checkpoint, staged: Path) -> Any:
     """The checkpoint's image processor on the PIL backend, which every official run uses.
 
     Their base class has no types, so this has none either.
@@ -37,7 +35,7 @@ def load_image_processor(
             "wants its images. Save it with image_processor.save_pretrained and upload it.",
         )
     try:
-        return AutoImageProcessor.from_pretrained(
+        return AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]  # no types
             staged, backend=BACKEND, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # processor classes raise anything on a stranger's values

