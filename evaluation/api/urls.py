@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from evaluation.api import views
+from evaluation.api import schema, views  # noqa: F401  (schema registers itself)
 
 _BOARD = "<name:namespace>/<name:name>/<name:task_id>"
 

@@ -1,0 +1,133 @@
+"""Reading `eval.yaml`: good files, and a table of hostile and mistaken ones."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.evalfile import METRIC_NAMES, REQUIRED_ROLES, parse
+from evaluation.messages import EVALFILE_PROBLEMS, explain_problem
+from evaluation.metrics import METRICS
+from evaluation.models import TaskType
+from ml_core.evaluate.tasks import TASKS
+from ml_core.metrics import METRICS as CORE_METRICS
+from tests.support.benchmarks import EVAL_YAML
+
+HEAD = "evaluation_framework: modelguild\ntasks:\n"
+TASK = "  - {id: a, type: text-classification, split: test"
+
+
+def test_good_file_gives_its_task() -> None:
+    found = parse(EVAL_YAML.encode())
+    assert found.problems == ()
+    (task,) = found.tasks
+    assert (task.id, task.type, task.split, task.config) == (
+        "sentiment",
+        "text-classification",
+        "test",
+        None,
+    )
+    assert task.name == "Film reviews"
+    assert task.description == "Is a review of a film friendly?"
+    assert task.columns == {"text": "text", "label": "label"}
+    assert task.labels == ("negative", "positive")
+    assert task.metrics == ("accuracy", "macro_f1")
+    assert task.chance == 0.5
+    assert task.baselines[0].scores == {"accuracy": 0.5}
+
+
+def test_defaults_are_filled_in() -> None:
+    (task,) = parse((HEAD + TASK + "}").encode()).tasks
+    assert task.metrics == ("accuracy", "macro_f1")
+    assert task.labels is None
+    assert task.columns == {"text": "text", "label": "label"}
+
+
+def test_a_good_task_survives_beside_a_broken_one() -> None:
+    found = parse((HEAD + TASK + "}\n  - {id: b, type: nonsense, split: test}").encode())
+    assert [task.id for task in found.tasks] == ["a"]
+    assert [problem.code for problem in found.problems] == ["not_a_choice"]
+
+
+HOSTILE: list[tuple[str, bytes, str]] = [
+    ("empty", b"", "not_mapping"),
+    ("a list", b"- 1", "not_mapping"),
+    ("not utf-8", b"\xff\xfe", "not_utf8"),
+    ("too large", b"#" * 70_000, "too_large"),
+    ("broken", b"tasks: [", "not_yaml"),
+    ("tabs", b"tasks:\n\t- id: a", "not_yaml"),
+    ("python object", b"!!python/object/apply:os.system ['true']", "not_yaml"),
+    ("alias bomb", b"a: &a [x]\nb: [*a, *a]\n", "not_yaml"),
+    ("merge key with alias", b"a: &a {x: 1}\nb: {<<: *a}\n", "not_yaml"),
+    ("deep nesting", b"[" * 20_000, "not_yaml"),
+    ("control characters", b"name: \x00", "not_yaml"),
+    ("a pointer", b"version https://git-lfs.github.com/spec/v1", "not_mapping"),
+    ("no tasks", b"name: x\nevaluation_framework: modelguild", "no_tasks"),
+    ("another framework", b"evaluation_framework: inspect-ai\ntasks: [{id: a}]", "other_framework"),
+    ("framework is a list", b"evaluation_framework: [1]\ntasks: []", "other_framework"),
+    ("unknown field", (HEAD + TASK + ", splitt: x}").encode(), "unknown_field"),
+    ("field is a number", b"1: 2\ntasks: []", "unknown_field"),
+    ("two tasks of one id", (HEAD + TASK + "}\n" + TASK + "}").encode(), "twice"),
+    ("too many tasks", (HEAD + (TASK + "}\n") * 21).encode(), "too_many"),
+    ("task is text", (HEAD + "  - hello").encode(), "not_mapping_here"),
+    ("no type", (HEAD + "  - {id: a, split: test}").encode(), "missing_choice"),
+    ("no split", (HEAD + "  - {id: a, type: text-classification}").encode(), "missing"),
+    ("path as split", (HEAD + TASK.replace("test", "../../etc") + "}").encode(), "bad_name"),
+    ("path as id", (HEAD + TASK.replace("a,", "a/b,") + "}").encode(), "bad_name"),
+    ("yes and no as labels", (HEAD + TASK + ", labels: [yes, no]}").encode(), "label_not_text"),
+    ("one label", (HEAD + TASK + ", labels: [a]}").encode(), "few_labels"),
+    ("label twice", (HEAD + TASK + ", labels: [a, a]}").encode(), "label_twice"),
+    ("unknown metric", (HEAD + TASK + ", metrics: [bleu]}").encode(), "not_a_choice"),
+    ("metric is a mapping", (HEAD + TASK + ", metrics: [{a: 1}]}").encode(), "not_a_choice"),
+    ("no metrics", (HEAD + TASK + ", metrics: []}").encode(), "no_metrics"),
+    ("chance above one", (HEAD + TASK + ", chance: 2}").encode(), "not_a_share"),
+    ("chance is NaN", (HEAD + TASK + ", chance: .nan}").encode(), "not_a_share"),
+    ("chance is true", (HEAD + TASK + ", chance: true}").encode(), "not_a_share"),
+    ("unknown role", (HEAD + TASK + ", columns: {query: q}}").encode(), "unknown_field"),
+    ("column is a list", (HEAD + TASK + ", columns: {text: [a]}}").encode(), "not_text"),
+    ("name too long", (HEAD + TASK + f", name: {'x' * 200}}}").encode(), "too_long"),
+    ("baseline empty", (HEAD + TASK + ", baselines: [{name: b}]}").encode(), "baseline_incomplete"),
+    (
+        "script as address",
+        (HEAD + TASK + ", baselines: [{name: b, accuracy: 1, url: 'javascript:x'}]}").encode(),
+        "bad_url",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE]
+)
+def test_a_problem_is_named_and_nothing_raises(content: bytes, code: str) -> None:
+    found = parse(content)
+    assert code in [problem.code for problem in found.problems]
+    for problem in found.problems:
+        words = explain_problem(problem.to_json())
+        assert words
+        assert "%(" not in words
+        assert "…" not in words.replace("…", "", int("…" in str(problem.params)))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_give_an_answer(content: bytes) -> None:
+    found = parse(content)
+    assert found.tasks or found.problems
+
+
+@given(st.text(max_size=300))
+def test_any_text_gives_an_answer(content: str) -> None:
+    found = parse((HEAD + "  - " + content).encode("utf-8", "replace"))
+    assert found.tasks or found.problems
+
+
+def test_every_problem_of_the_reader_has_words() -> None:
+    codes = {code for _, _, code in HOSTILE}
+    assert codes <= set(EVALFILE_PROBLEMS)
+
+
+def test_tasks_and_metrics_are_those_of_the_library() -> None:
+    assert set(TaskType.values) == set(REQUIRED_ROLES) == set(TASKS)
+    assert set(METRICS) == set(CORE_METRICS)
+    for name, metrics in METRIC_NAMES.items():
+        assert metrics == TASKS[name].metrics
