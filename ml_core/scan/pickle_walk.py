@@ -25,12 +25,11 @@ MAX_NESTED_BYTES = 64 << 20
 MAX_OPCODES = 30_000_000
 MAX_KEPT_OBJECTS = 2_000_000
 CHECK_EVERY = 1 << 14
-OPCODES: Final = {ord(op.code): op for op in pickletools.opcodes}
-LENGTH_FORMATS: Final = {
-    pickletools.TAKEN_FROM_ARGUMENT1: "<B",
-    pickletools.TAKEN_FROM_ARGUMENT4: "<i",
-    pickletools.TAKEN_FROM_ARGUMENT4U: "<I",
-    pickletools.TAKEN_FROM_ARGUMENT8U: "<Q",
+LENGTHS: Final = {
+    pickletools.TAKEN_FROM_ARGUMENT1: struct.Struct("<B"),
+    pickletools.TAKEN_FROM_ARGUMENT4: struct.Struct("<i"),
+    pickletools.TAKEN_FROM_ARGUMENT4U: struct.Struct("<I"),
+    pickletools.TAKEN_FROM_ARGUMENT8U: struct.Struct("<Q"),
 }
 PICKLE_STARTS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
@@ -105,18 +104,21 @@ class _Machine:
         self._memo: dict[int, Value] = {}
 
     def run(self) -> Iterator[None]:
+        walk, read = self.walk, self._stream.read
         while True:
-            code = self._stream.read(1)
+            code = read(1)
             if not code:
                 raise FormatError("truncated", "The pickle ends before its STOP.")
-            op = OPCODES.get(code[0])
-            if op is None:
+            step = STEPS[code[0]]
+            if step is None:
                 raise FormatError("bad-opcode", "The pickle holds an unknown opcode.", byte=code[0])
-            self.walk.n_opcodes += 1
-            if op.name == "STOP":
+            walk.n_opcodes += 1
+            if step.handler is None:
                 return
-            self._step(op)
-            if self.walk.n_opcodes % CHECK_EVERY == 0:
+            size = step.argument_size
+            argument = b"" if size == 0 else self._exactly(size) if size > 0 else self._long(step)
+            step.handler(self, argument)
+            if walk.n_opcodes % CHECK_EVERY == 0:
                 self._check_size()
                 yield
 
@@ -126,42 +128,30 @@ class _Machine:
         if len(self._stack) + len(self._memo) + len(self.walk.imports) > MAX_KEPT_OBJECTS:
             raise LimitExceeded("too-many-objects", "The pickle keeps too many objects.")
 
-    def _step(self, op: pickletools.OpcodeInfo) -> None:
-        argument = self._argument(op)
-        handler = HANDLERS.get(op.name)
-        if handler is not None:
-            handler(self, argument)
-        else:
-            self._apply_table(op, argument)
-
     # Arguments
 
-    def _argument(self, op: pickletools.OpcodeInfo) -> bytes:
-        """The bytes of the argument, of long ones only the start; lengths are left out."""
-        if op.arg is None:
-            return b""
-        if op.arg.n > 0:
-            return self._exactly(op.arg.n)
-        if op.arg.n == pickletools.UP_TO_NEWLINE:
-            return self._line() + (self._line() if op.name in ("GLOBAL", "INST") else b"")
-        length_format = LENGTH_FORMATS[op.arg.n]
-        (length,) = struct.unpack(length_format, self._exactly(struct.calcsize(length_format)))
+    def _long(self, step: "Step") -> bytes:
+        """The bytes of an argument without a fixed size, of long ones only the start."""
+        if step.length is None:
+            return self._line() + (self._line() if step.has_two_lines else b"")
+        (length,) = step.length.unpack(self._exactly(step.length.size))
         if length < 0:
             raise FormatError("bad-length", "The pickle holds a negative length.")
-        return self._constant(length, op.name)
+        if length <= MAX_KEPT_BYTES and not step.can_nest:
+            return self._exactly(length)
+        return self._constant(length, step)
 
-    def _constant(self, length: int, name: str) -> bytes:
+    def _constant(self, length: int, step: "Step") -> bytes:
         start = self._exactly(min(length, MAX_KEPT_BYTES))
         left = length - len(start)
-        is_binary = "BYTE" in name
-        if (is_binary or "STRING" in name) and start.startswith(PICKLE_STARTS):
+        if step.can_nest and start.startswith(PICKLE_STARTS):
             if length <= MAX_NESTED_BYTES:
                 self._on_nested(start + self._exactly(left))
                 return start
             self.walk.has_large_nested = True
         self._skip(left)
         # The invalid byte keeps a cut text from passing for a whole one.
-        return start if left == 0 or is_binary else b"\xff" + start
+        return start if left == 0 else b"\xff" + start
 
     def _exactly(self, n_bytes: int) -> bytes:
         data = self._stream.read(n_bytes)
@@ -205,20 +195,6 @@ class _Machine:
             if value is MARK:
                 return values[::-1]
             values.append(value)
-
-    def _apply_table(self, op: pickletools.OpcodeInfo, argument: bytes) -> None:
-        """Takes and gives as the table of opcodes says; what is given is not known."""
-        if pickletools.stackslice in op.stack_before or pickletools.markobject in op.stack_before:
-            self._pop_to_mark()
-            n_below = op.stack_before.index(pickletools.markobject)
-        else:
-            n_below = len(op.stack_before)
-        for _ in range(n_below):
-            self._pop()
-        for _ in op.stack_after:
-            self._stack.append(UNKNOWN)
-        if op.name in ("LONG1", "LONG4", "LONG", "INT"):
-            self.walk.last_number = argument
 
     # Opcodes that matter
 
@@ -328,7 +304,8 @@ def _decoded(raw: bytes) -> str | None:
         return None
 
 
-HANDLERS: Final[dict[str, Callable[[_Machine, bytes], None]]] = {
+Handler = Callable[[_Machine, bytes], None]
+HANDLERS: Final[dict[str, Handler]] = {
     "MARK": _Machine.mark,
     "POP": _Machine.pop,
     "DUP": _Machine.duplicate,
@@ -359,3 +336,59 @@ HANDLERS: Final[dict[str, Callable[[_Machine, bytes], None]]] = {
     "SETITEMS": _Machine.change_many,
     "ADDITEMS": _Machine.change_many,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How to take one opcode; `handler` is None for STOP.
+
+    `argument_size` is -1 where the size is not fixed: then `length` reads it, or the argument is a
+    line (or two).
+    """
+
+    handler: Handler | None
+    argument_size: int = 0
+    length: struct.Struct | None = None
+    has_two_lines: bool = False
+    can_nest: bool = False
+
+
+def _table_handler(op: pickletools.OpcodeInfo) -> Handler:
+    """Takes and gives what the table of opcodes says; what is given is not known."""
+    has_mark = pickletools.markobject in op.stack_before
+    n_taken = op.stack_before.index(pickletools.markobject) if has_mark else len(op.stack_before)
+    given: list[Value] = [UNKNOWN] * len(op.stack_after)
+    is_number = op.name in ("LONG1", "LONG4", "LONG", "INT")
+
+    def apply(machine: _Machine, argument: bytes) -> None:
+        if has_mark:
+            machine._pop_to_mark()
+        for _ in range(n_taken):
+            machine._pop()
+        machine._stack += given
+        if is_number:
+            machine.walk.last_number = argument
+
+    return apply
+
+
+def _step(op: pickletools.OpcodeInfo) -> Step:
+    if op.name == "STOP":
+        return Step(None)
+    handler = HANDLERS.get(op.name) or _table_handler(op)
+    if op.arg is None:
+        return Step(handler)
+    if op.arg.n >= 0:
+        return Step(handler, op.arg.n)
+    return Step(
+        handler,
+        -1,
+        LENGTHS.get(op.arg.n),
+        has_two_lines=op.name in ("GLOBAL", "INST"),
+        can_nest="BYTE" in op.name or "STRING" in op.name,
+    )
+
+
+STEPS: Final[list[Step | None]] = [None] * 256
+for _op in pickletools.opcodes:
+    STEPS[ord(_op.code)] = _step(_op)

@@ -5,15 +5,18 @@ it stands beside our allow-list and not in its place. It gives no word on what i
 whatever it stumbles over counts as failed.
 """
 
+import io
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ml_core.formats.archives import ArchiveLimits
 from ml_core.formats.detect import FileKind, kind_by_content
+from ml_core.formats.errors import LimitExceeded
 from ml_core.formats.zip_reader import list_zip
+from ml_core.scan.budget import Budget, BudgetedStream
 from ml_core.scan.pickles import PickleScanner
 from ml_core.scan.report import Finding, ScanReport, Severity, report_from
 from ml_core.scan.scanner import ScannedFile
@@ -21,7 +24,9 @@ from ml_core.scan.scanner import ScannedFile
 if TYPE_CHECKING:
     from picklescan.scanner import ScanResult
 
-MAX_PICKLE_BYTES = 64 << 20
+MAX_READ_BYTES = 64 << 20
+"""picklescan holds every opcode in memory, so what it may read is little."""
+
 FINDINGS = {
     "dangerous": ("dangerous-import", Severity.DANGER),
     "suspicious": ("unknown-import", Severity.WARNING),
@@ -50,11 +55,21 @@ class PicklescanScanner:
         return report_from(self.name, self.version, _findings(_opinion(file, suffix)))
 
 
+class CappedReads(io.BufferedReader):
+    """Refuses single reads that would fill the memory."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_READ_BYTES:
+            raise LimitExceeded("read-limit", "A constant is too large for the second opinion.")
+        return super().read(size)
+
+
 def _opinion(file: ScannedFile, suffix: str) -> "ScanResult":
     # Imported when needed: who only reads verdicts does not pay for the scanner.
     from picklescan.scanner import scan_bytes
 
-    return scan_bytes(file.stream, "file", suffix)
+    limits = replace(file.budget.limits, max_read_bytes=MAX_READ_BYTES)
+    return scan_bytes(CappedReads(BudgetedStream(file.stream, Budget(limits))), "file", suffix)
 
 
 def _findings(result: "ScanResult") -> Iterator[Finding]:
@@ -75,20 +90,19 @@ def _findings(result: "ScanResult") -> Iterator[Finding]:
 
 
 def _too_large(file: ScannedFile) -> Finding | None:
-    """picklescan holds every opcode in memory, and expands whatever a zip claims to hold."""
+    """Why picklescan is not asked; it would expand whatever a zip claims to hold."""
     kind = kind_by_content(file.head)
     if kind is FileKind.SEVEN_ZIP:
         return Finding("archive-not-opened", Severity.ERROR, "7z archives are not opened.")
-    size_bytes = file.size_bytes
-    if kind is FileKind.ZIP:
-        entries = list_zip(file.stream, ArchiveLimits()).entries
-        size_bytes = sum(e.size_bytes for e in entries if e.size_bytes != e.packed_bytes)
-        size_bytes += sum(e.size_bytes for e in entries if e.name.endswith((".pkl", ".pickle")))
-    if size_bytes > MAX_PICKLE_BYTES:
+    if kind is not FileKind.ZIP:
+        return None
+    entries = list_zip(file.stream, ArchiveLimits()).entries
+    size_bytes = sum(e.size_bytes for e in entries if e.size_bytes != e.packed_bytes)
+    if size_bytes > MAX_READ_BYTES:
         return Finding(
             "too-large",
             Severity.ERROR,
-            "The pickles in this file are too large for the second opinion.",
+            "What this file expands to is too large for the second opinion.",
             {"size_bytes": size_bytes},
         )
     return None

@@ -6,7 +6,7 @@ line and the kind. The secret itself never leaves this module.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -128,32 +128,55 @@ class SecretsScanner:
 
 def _findings(text: str, file: ScannedFile) -> Iterator[Finding]:
     n_by_kind: dict[str, int] = {}
-    for line_number, line in enumerate(text.splitlines(), start=1):
+    for first_number, lines in _windows(text):
         file.budget.check_time()
-        for kind in sorted(_kinds_in(line)):
-            n_by_kind[kind] = n_by_kind.get(kind, 0) + 1
-            if n_by_kind[kind] <= MAX_PER_KIND:
-                yield Finding(
-                    "secret",
-                    Severity.WARNING,
-                    f"Line {line_number} looks like it holds a secret: {kind}.",
-                    {"line": line_number, "kind": kind},
-                )
+        kinds = _kinds_in("\n".join(lines), _detectors().keys())
+        if not kinds:
+            continue
+        for line_number, line in enumerate(lines, start=first_number):
+            for kind in sorted(_kinds_in(line, kinds)):
+                n_by_kind[kind] = n_by_kind.get(kind, 0) + 1
+                if n_by_kind[kind] <= MAX_PER_KIND:
+                    yield _finding(line_number, kind)
 
 
-def _kinds_in(line: str) -> set[str]:
+def _finding(line_number: int, kind: str) -> Finding:
+    return Finding(
+        "secret",
+        Severity.WARNING,
+        f"Line {line_number} looks like it holds a secret: {kind}.",
+        {"line": line_number, "kind": kind},
+    )
+
+
+def _windows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Runs of lines of about `LINE_PIECE` characters, each with the number of its first line."""
+    lines: list[str] = []
+    first_number, n_chars = 1, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if lines and n_chars + len(line) > LINE_PIECE:
+            yield first_number, lines
+            lines, first_number, n_chars = [], number, 0
+        lines.append(line)
+        n_chars += len(line) + 1
+    if lines:
+        yield first_number, lines
+
+
+def _kinds_in(text: str, kinds: Iterable[str]) -> set[str]:
+    """Which of `kinds` the text holds."""
     return {
         kind
-        for piece in _pieces(line)
-        for kind, detector in _detectors().items()
-        if any(not PLACEHOLDER.search(secret) for secret in detector.analyze_string(piece))
+        for kind in kinds
+        for piece in _pieces(text)
+        if any(not PLACEHOLDER.search(found) for found in _detectors()[kind].analyze_string(piece))
     }
 
 
-def _pieces(line: str) -> Iterator[str]:
-    """Long lines in overlapping pieces, so that no pattern meets a text of a million characters."""
-    if len(line) <= LINE_PIECE:
-        yield line
+def _pieces(text: str) -> Iterator[str]:
+    """Long texts in overlapping pieces, so that no pattern meets a line of a million characters."""
+    if len(text) <= LINE_PIECE + LINE_OVERLAP:
+        yield text
         return
-    for start in range(0, len(line), LINE_PIECE - LINE_OVERLAP):
-        yield line[start : start + LINE_PIECE]
+    for start in range(0, len(text), LINE_PIECE):
+        yield text[start : start + LINE_PIECE + LINE_OVERLAP]
