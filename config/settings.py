@@ -373,5 +373,5 @@ LOGGING = {
 
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
     raise ImproperlyConfigured(f"LOG_LEVEL {LOG_LEVEL!r} is not a level.")
-for directory in (DATA_DIR, GIT_ROOT, STAGING_DIR):
+for directory in (DATA_DIR, GIT_ROOT, STAGING_DIR, STATIC_ROOT):
     directory.mkdir(parents=True, exist_ok=True)
