@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +119,5 @@ def _recorded_accuracy(record: dict[str, Any]) -> float:
 
 
 def _get(site: LiveSite, path: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys, urllib.request as u;"
-         "print(u.urlopen(sys.argv[1]).read().decode())", site.base_url + path],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return done.stdout
+    with urllib.request.urlopen(site.base_url + path, timeout=30) as answer:
+        return str(answer.read().decode())
