@@ -143,6 +143,7 @@ def copy_refs(
 
 def rebuild_copy(*, repo: Repo) -> list[events.RefUpdated]:
     """Writes again all that the database copies from the repository's git: refs, head, metadata."""
+    repo.head_sha, repo.size_bytes = "", 0
     with git_of(repo).lock():
         changes = copy_refs(repo=repo)
     if repo.head_sha:
@@ -163,13 +164,23 @@ class _Head:
         """None where there is no head, or the row knows it already."""
         if commit_sha is None or commit_sha == repo.head_sha:
             return None
-        size_bytes = sum(entry.size_bytes for entry in git.tree(commit_sha, recursive=True))
+        size_bytes = _content_bytes(git, commit_sha, repo)
         return cls(commit_sha, git.commit_info(commit_sha).author.when, size_bytes)
 
     def write_to(self, repo: Repo) -> None:
         repo.head_sha, repo.last_modified = self.commit_sha, self.modified_at
         repo.size_bytes = self.size_bytes
         repo.save(update_fields=["head_sha", "last_modified", "size_bytes"])
+
+
+def _content_bytes(git: Repository, commit_sha: str, repo: Repo) -> int:
+    """Size of the files at `commit_sha`, counted from the head that the row knows."""
+    try:
+        if repo.head_sha:
+            return repo.size_bytes + git.content_growth(repo.head_sha, commit_sha)
+    except vcs_errors.RevisionNotFound:
+        pass  # git has dropped the old head: count afresh
+    return git.content_bytes(commit_sha)
 
 
 def _delete_ref(repo: Repo, full_name: str, acting_user: User) -> None:

@@ -12,7 +12,7 @@ from hub.actions.audit import record
 from hub.errors import Conflict, InvalidInput
 from hub.models import Namespace, Ref, Repo, RepoRedirect, RepoType, User
 from hub.names import validate_repo_name
-from hub.site import git_path
+from hub.site import git_of, git_path
 from hub.vcs import Repository
 from hub.vcs.operations import AddFile
 from hub.vcs.values import Signature
@@ -52,8 +52,8 @@ def create_repo(
             _drop_redirects(repo_type, namespace.name, name)
             head = _init_git(repo, acting_user)
             Ref.objects.create(repo=repo, name=DEFAULT_REF, commit_sha=head)
-            repo.head_sha = head
-            repo.save(update_fields=["head_sha"])
+            repo.head_sha, repo.size_bytes = head, git_of(repo).content_bytes(head)
+            repo.save(update_fields=["head_sha", "size_bytes"])
             record(verb="repo.created", actor=acting_user, target=str(repo), repo=repo)
             events.emit(events.RepoCreated(repo_id=repo.pk, actor_id=acting_user.pk))
     except IntegrityError:

@@ -303,6 +303,22 @@ class Repository:
         old = self._commit(old_sha) if old_sha is not None else None
         return diff.diff_commits(self._repo, old, self._commit(new_sha), max_files=max_files)
 
+    def content_bytes(self, commit_sha: str) -> int:
+        """How large the files of a commit are together, LFS files with their true size."""
+        return self.content_growth(None, commit_sha)
+
+    def content_growth(self, old_sha: str | None, new_sha: str) -> int:
+        """How much larger the files of one commit are than those of another, in bytes.
+
+        Its cost follows what changed, not what is there.
+        """
+        comparer = rawtree.TreeComparer(self._repo)
+        old, new = (
+            rawtree.Row(rawtree.FOLDER, b"", self._commit(sha).tree_id.raw) if sha else None
+            for sha in (old_sha, new_sha)
+        )
+        return trees.size_change(comparer, self._repo, (old, new))
+
     def size_bytes(self) -> int:
         """How much the repository takes on disk."""
         return sum(item.stat().st_size for item in self.path.rglob("*") if item.is_file())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pygit2
 
 from hub.lfs.pointer import POINTER_MAX_BYTES, LfsPointer, parse_pointer
-from hub.vcs.rawtree import SUBMODULE, Row, read_rows
+from hub.vcs.rawtree import SUBMODULE, Change, Row, TreeComparer, read_rows
 from hub.vcs.values import TreeEntry
 
 
@@ -52,6 +52,23 @@ def describe(repo: pygit2.Repository, row: Row, path: str) -> TreeEntry | None:
     if pointer is None:
         return TreeEntry(path, "file", row.oid.hex(), size_bytes)
     return TreeEntry(path, "file", row.oid.hex(), pointer.size_bytes, pointer, size_bytes)
+
+
+def size_change(comparer: TreeComparer, repo: pygit2.Repository, change: Change) -> int:
+    """By how many bytes the files at or below a row have grown, true sizes counted.
+
+    Folders that stayed the same are not looked into.
+    """
+    old, new = change
+    grown = _file_size(repo, new) - _file_size(repo, old)
+    folders = [row.oid if row and row.is_folder else None for row in change]
+    below = comparer.changed(*folders).values()
+    return grown + sum(size_change(comparer, repo, inner) for inner in below)
+
+
+def _file_size(repo: pygit2.Repository, row: Row | None) -> int:
+    entry = describe(repo, row, "") if row else None
+    return entry.size_bytes if entry else 0
 
 
 def _pointer(repo: pygit2.Repository, oid: pygit2.Oid, size_bytes: int) -> LfsPointer | None:
