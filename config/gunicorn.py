@@ -18,7 +18,7 @@ timeout = 120
 """Seconds without a sign of life from the worker's main thread; a long upload is no silence."""
 graceful_timeout = int(os.environ.get("WEB_GRACE_S", "8"))
 keepalive = 75
-sendfile = True
+# `sendfile` is on unless it is named here: gunicorn takes any value of that setting for "off".
 limit_request_line = 8190
 
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")

@@ -175,6 +175,8 @@ MAX_REGULAR_FILE_BYTES = env.int("MAX_REGULAR_FILE_BYTES", default=10 * 1024**2)
 MAX_LFS_FILE_BYTES = env.int("MAX_LFS_FILE_BYTES", default=500 * 1024**3)
 MAX_COMMIT_BYTES = env.int("MAX_COMMIT_BYTES", default=512 * 1024**2)
 LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=64 * 1024**2)
+LFS_SINGLE_PUT_BYTES = env.int("LFS_SINGLE_PUT_BYTES", default=1024**3)
+"""Files up to this size are sent by LFS in one request, which is faster than in parts."""
 MAX_SCAN_FILE_BYTES = env.int("MAX_SCAN_FILE_BYTES", default=8 * 1024**3)
 XET_TOKEN_LIFETIME_S = 3600
 UPLOAD_URL_LIFETIME_S = 24 * 3600

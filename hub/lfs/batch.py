@@ -185,13 +185,13 @@ def part_bytes_for(size_bytes: int) -> int:
 
 
 def _in_parts(request: BatchRequest, linked: dict[str, int]) -> bool:
-    """Whether to upload in parts: the client can, and an object is larger than one part."""
+    """Whether to upload in parts: the client can, and an object is too large for one request."""
     if "multipart" not in request.transfers:
         return False
     to_send: Sequence[WantedObject] = [
         item for item in request.objects if item.fault is None and item.oid not in linked
     ]
-    return any(item.size > settings.LFS_PART_BYTES for item in to_send) and all(
+    return any(item.size > settings.LFS_SINGLE_PUT_BYTES for item in to_send) and all(
         item.size for item in to_send
     )
 

@@ -25,6 +25,8 @@ from hub.xet.ranges import parse_ranges
 from hub.xet.sending import FileSection
 
 SIGNED_URL_LIFETIME_S = 3600
+BLOCK_BYTES = 1 << 20
+"""Size of the pieces where the server has no `sendfile`."""
 
 
 def send_content(
@@ -67,9 +69,10 @@ def _body(request: HttpRequest, content: Content, headers: Mapping[str, str]) ->
 
 def _stream(content: Content, start: int, end: int) -> HttpResponseBase:
     if content.local_path is not None:
-        return FileResponse(
-            FileSection(content.local_path, start, end), content_type="application/octet-stream"
-        )
+        section = FileSection(content.local_path, start, end)
+        response = FileResponse(section, content_type="application/octet-stream")
+        response.block_size = BLOCK_BYTES
+        return response
     if content.sha256 is None:
         return HttpResponse(b"".join(content.stream(start, end)))
     return StreamingHttpResponse(content.stream(start, end))

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.live_site import LiveSite
+
 MEDIA = "application/vnd.git-lfs+json"
 
 
@@ -112,7 +114,33 @@ def test_client_without_xet_uploads_and_downloads(client, live_site, tmp_path):
     for name in ("model.safetensors", "sub/weights.bin"):
         assert is_known(live_site, hashlib.sha256(files[name]).hexdigest())
     assert received_files(live_site) == []
-    assert list((live_site.data_dir / "store" / "uploads").rglob("*.*")) == []
+
+
+def test_client_sends_a_very_large_file_in_parts(tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(os.urandom(5_300_000))
+    site_dir = tmp_path / "site"
+    site_dir.mkdir()
+    sizes = {"LFS_PART_BYTES": "1000000", "LFS_SINGLE_PUT_BYTES": "2000000"}
+    with LiveSite.started(site_dir, extra_env=sizes) as site:
+        code = f"""
+from huggingface_hub import *
+HfApi().create_repo("parts/m")
+HfApi().upload_file(path_or_fileobj={str(path)!r}, path_in_repo="l.bin", repo_id="parts/m")
+print(hf_hub_download("parts/m", "l.bin"))
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=site.client_env(site.user_with_token("parts"), HF_HUB_DISABLE_XET="1"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert Path(done.stdout.strip()).read_bytes() == path.read_bytes()
+        assert "/parts/6" in site.log("web")
+        assert [p for p in (site.data_dir / "store" / "uploads").rglob("*") if p.is_file()] == []
+        assert received_files(site) == []
 
 
 def test_unchanged_content_is_not_sent_again(client, tmp_path):

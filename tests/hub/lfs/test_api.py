@@ -367,7 +367,7 @@ def test_locks_are_not_offered(owner, repo, suffix):
 @pytest.fixture
 def parts(owner, repo, settings):
     """Part addresses by number, and that of the completion, for DATA in parts of 500 bytes."""
-    settings.LFS_PART_BYTES = 500
+    settings.LFS_PART_BYTES = settings.LFS_SINGLE_PUT_BYTES = 500
     response = ask(owner, repo, transfers=["basic", "multipart"])
     assert response.json()["transfer"] == "multipart"
     upload = actions(response)["upload"]
@@ -469,14 +469,14 @@ def test_part_that_does_not_exist_is_refused(settings, repo, parts, number):
 
 
 def test_client_that_knows_no_parts_sends_one_body(owner, repo, settings):
-    settings.LFS_PART_BYTES = 500
+    settings.LFS_PART_BYTES = settings.LFS_SINGLE_PUT_BYTES = 500
     response = ask(owner, repo, transfers=["basic"])
     assert response.json()["transfer"] == "basic"
     assert put(actions(response)["upload"]["href"]).status_code == 200
 
 
 def test_number_of_parts_is_kept_down(owner, repo, settings):
-    settings.LFS_PART_BYTES = 500
+    settings.LFS_PART_BYTES = settings.LFS_SINGLE_PUT_BYTES = 500
     big = [{"oid": OID, "size": 10**9}]
     response = ask(owner, repo, objects=big, transfers=["multipart", "basic"])
     header = actions(response)["upload"]["header"]
