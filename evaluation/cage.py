@@ -19,6 +19,13 @@ from typing import Literal
 
 import ml_core
 from evaluation import cgroups, seccomp
+from evaluation.visible import (
+    KERNEL_FILES,
+    closed_kernel_files,
+    gpu_devices,
+    system_binds,
+    visible_paths,
+)
 from ml_core.errors import Code, PlatformError
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -28,28 +35,6 @@ Kind = Literal["bubblewrap", "uncaged"]
 NOBODY = "65534"
 PROBE_TIMEOUT_S = 10
 CPU_GRACE_S = 5
-SYSTEM_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-SYSTEM_FILES = (
-    "/etc/ld.so.cache",
-    "/etc/alternatives",
-    "/etc/localtime",
-    "/sys/devices/system/cpu",
-    "/sys/devices/system/node",
-)
-KERNEL_FILES = ("--proc", "/proc", "--dev", "/dev")
-READ_ONLY_KERNEL_FILES = tuple(
-    f"/proc/{name}"
-    for name in ("sys", "sysrq-trigger", "irq", "bus", "fs", "pressure", "acpi", "scsi", "mtrr")
-)
-HIDDEN_KERNEL_FILES = tuple(
-    f"/proc/{name}"
-    for name in (
-        *("config.gz", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg"),
-        *("kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "pagetypeinfo"),
-        *("sched_debug", "slabinfo", "timer_list", "vmallocinfo"),
-    )
-)
-GPU_PATTERNS = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-modeset")
 
 
 @dataclass(frozen=True)
@@ -141,7 +126,7 @@ class Cage:
         arguments += [*system_binds(), *KERNEL_FILES, *closed_kernel_files()]
         arguments += ["--size", str(limits.tmp_bytes), "--tmpfs", "/dev/shm"]  # noqa: S108
         arguments += ["--size", str(limits.tmp_bytes), "--tmpfs", "/tmp"]  # noqa: S108
-        for path in visible_paths(job):
+        for path in visible_paths(job.read_only):
             arguments += ["--ro-bind", str(path), str(path)]
         for device in gpu_devices() if job.use_gpu else []:
             arguments += ["--dev-bind", device, device]
@@ -222,59 +207,6 @@ def _works(cage: Cage) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return probe.returncode == 0
-
-
-def system_binds() -> list[str]:
-    """Read-only system folders: /usr, the links into it, and the loader's cache."""
-    arguments = ["--ro-bind", "/usr", "/usr"]
-    for name in SYSTEM_FOLDERS:
-        folder = Path(name)
-        if folder.is_symlink():
-            arguments += ["--symlink", str(folder.readlink()), name]
-        elif folder.is_dir():
-            arguments += ["--ro-bind", name, name]
-    for name in SYSTEM_FILES:
-        arguments += ["--ro-bind-try", name, name]
-    return arguments
-
-
-def closed_kernel_files() -> list[str]:
-    """/proc without what a worker run by root would let a job write or learn.
-
-    The job's user stands for the worker's own, so where that is root the kernel's settings, such as
-    the program that takes core dumps, would be open to it.
-    """
-    arguments = []
-    for name in READ_ONLY_KERNEL_FILES:
-        arguments += ["--ro-bind-try", name, name]
-    for name in HIDDEN_KERNEL_FILES:
-        if Path(name).is_file():
-            arguments += ["--ro-bind", "/dev/null", name]
-    return arguments
-
-
-def visible_paths(job: Job) -> list[Path]:
-    """Paths bound read-only besides the system: this Python, `ml_core`, and what the job names.
-
-    A snapshot in a Hub cache is links into the blobs beside it, so those come along.
-    """
-    wanted = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parent.parent]
-    wanted.append(Path(ml_core.__file__).resolve().parent)
-    for path in job.read_only:
-        wanted.append(path)
-        if path.parent.name == "snapshots":
-            wanted.append(path.parent.parent / "blobs")
-    kept: list[Path] = []
-    for path in sorted({Path(os.path.abspath(path)) for path in wanted}):  # noqa: PTH100  # keep links
-        inside_system = path.is_relative_to("/usr")
-        if path.exists() and not inside_system and not any(path.is_relative_to(k) for k in kept):
-            kept.append(path)
-    return kept
-
-
-def gpu_devices() -> list[str]:
-    """Device files of NVIDIA GPUs on this machine."""
-    return sorted(str(path) for name in GPU_PATTERNS for path in Path("/dev").glob(name))
 
 
 def job_environment(job: Job, limits: Limits, *, home: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ml_core.data.labels import LabelMap, label_names, read_truth, resolve_label
 from ml_core.data.predictions import MISSING, Predictions, write_predictions
 from ml_core.data.schema import Items, read_items
 from ml_core.errors import Code, UserError
+from ml_core.evaluate.batching import Plan, histogram, plan_batches
 from ml_core.evaluate.events import OnEvent, Reporter, ignore
 from ml_core.evaluate.tasks import Task, get_task
 from ml_core.load.checkpoint import Checkpoint, open_checkpoint
@@ -19,6 +21,10 @@ from ml_core.metrics import get_metric
 from ml_core.results import EvaluationResult, Execution, ModelFacts, PredictionsFile
 from ml_core.scoring import score
 from ml_core.specs import EvaluationSpec
+
+if TYPE_CHECKING:
+    from ml_core.evaluate.engine import Outputs
+    from ml_core.evaluate.job import Prepared, Request
 
 PREDICTIONS_FILE = "predictions.parquet"
 RESULT_FILE = "result.json"
@@ -84,8 +90,7 @@ def _predict(
     """Load, and run every item. torch is imported here and not before."""
     import torch
 
-    from ml_core.device import device_name, resolve_device, resolve_dtype
-    from ml_core.evaluate.batching import histogram, plan_batches
+    from ml_core.device import resolve_device, resolve_dtype
     from ml_core.evaluate.engine import run_batches, softmax
     from ml_core.evaluate.job import Request
     from ml_core.seeding import seed_everything
@@ -109,24 +114,43 @@ def _predict(
         slots=prepared.slots,
         reporter=reporter,
     )
-    predictions = _predictions(checked, softmax(outputs.logits), prepared.truncated, outputs.errors)
-    weights = checked.checkpoint.weights
-    config = checked.checkpoint.config
-    model = ModelFacts(
-        prepared.architecture,
-        config.model_type,
-        prepared.n_parameters,
-        dict(weights.stored_parameters),
-        weights.files,
-        config.removed_keys,
+    reporter.close()
+    probabilities = softmax(outputs.logits)
+    predictions = _predictions(checked, probabilities, prepared.truncated, outputs.errors)
+    execution = _execution(request, prepared, plan, outputs, dict(reporter.seconds))
+    return _model_facts(checked.checkpoint, prepared), execution, predictions
+
+
+def _model_facts(checkpoint: Checkpoint, prepared: "Prepared") -> ModelFacts:
+    return ModelFacts(
+        architecture=prepared.architecture,
+        model_type=checkpoint.config.model_type,
+        parameters=prepared.n_parameters,
+        stored_parameters=dict(checkpoint.weights.stored_parameters),
+        weight_files=checkpoint.weights.files,
+        removed_config_keys=checkpoint.config.removed_keys,
     )
-    execution = Execution(
-        device=str(device),
-        device_name=device_name(device),
-        dtype=engine.dtype,
+
+
+def _execution(
+    request: "Request",
+    prepared: "Prepared",
+    plan: Plan,
+    outputs: "Outputs",
+    seconds: dict[str, float],
+) -> Execution:
+    """How it was computed, as it came out."""
+    import torch
+
+    from ml_core.device import device_name
+
+    return Execution(
+        device=str(request.device),
+        device_name=device_name(request.device),
+        dtype=request.spec.engine.dtype,
         attention=prepared.attention,
         threads=torch.get_num_threads(),
-        seed=engine.seed,
+        seed=request.spec.engine.seed,
         max_length=prepared.max_length,
         token_budget=plan.budget,
         batch_rows=prepared.max_rows,
@@ -134,13 +158,12 @@ def _predict(
         useful_slots=plan.useful_slots,
         padded_slots=outputs.padded_slots,
         oom_halvings=outputs.oom_halvings,
-        n_items=len(checked.items),
+        n_items=len(request.items),
         n_truncated=int(prepared.truncated.sum()),
         n_errors=len(outputs.errors),
-        seconds=dict(reporter.seconds),
+        seconds=seconds,
         notes=prepared.notes,
     )
-    return model, execution, predictions
 
 
 def _predictions(

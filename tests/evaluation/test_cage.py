@@ -13,8 +13,9 @@ import pytest
 
 from evaluation import cage as cage_module
 from evaluation import cgroups, seccomp
-from evaluation.cage import Cage, Job, evaluation_job, find_cage, job_environment, visible_paths
+from evaluation.cage import Cage, Job, evaluation_job, find_cage, job_environment
 from evaluation.child import descendants
+from evaluation.visible import visible_paths
 from ml_core.errors import PlatformError
 from tests.support.jobs import MIB, SMALL, alive, require_cage, run_python
 
@@ -337,8 +338,8 @@ def test_a_job_sees_its_spec_but_not_the_folder_around_it(tmp_path):
     spec = tmp_path / "spec.json"
     spec.write_text("{}")
     job = evaluation_job(spec, tmp_path / "out", read_only=[])
-    assert spec in visible_paths(job)
-    assert tmp_path not in visible_paths(job)
+    assert spec in visible_paths(job.read_only)
+    assert tmp_path not in visible_paths(job.read_only)
 
 
 def test_the_filter_refuses_the_same_calls_on_both_machines():

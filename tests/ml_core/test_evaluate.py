@@ -421,8 +421,11 @@ def test_the_job_reports_a_spec_it_cannot_read(tmp_path):
     assert report["code"] == "spec_invalid"
 
 
-@pytest.mark.slow
-def test_a_job_standing_by_ends_with_its_input(tmp_path):
-    done = run_job(tmp_path / "absent.json", tmp_path / "out", "--standby", input="")
-    assert done.returncode == 0
-    assert not (tmp_path / "out").exists()
+def test_a_job_standing_by_ends_with_its_input(monkeypatch):
+    from ml_core.evaluate.__main__ import wait_for_go
+
+    said = []
+    for typed, goes in (("", False), ("go\n", True)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        assert wait_for_go(said.append) is goes
+    assert said == [{"event": "phase", "phase": "ready"}] * 2
