@@ -15,5 +15,5 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "A token from the tokens page. Starting and cancelling need scope write.",
+            "description": "A token of yours. Starting and cancelling need scope write.",
         }

@@ -60,7 +60,7 @@ def find_split(source: Source, *, config: str | None, split: str, memory: Path) 
             _touch(mirror, file.path)
         if any(file.path == CARD for file in listed):
             _copy_card(source, mirror)
-        found = _resolve(mirror, config, split)
+        found = resolve_split(mirror, config, split)
     memory.mkdir(parents=True, exist_ok=True)
     partial = known.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
@@ -106,7 +106,8 @@ def _strings(value: Any) -> list[str]:
     return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
 
 
-def _resolve(mirror: Path, config: str | None, split: str) -> Split:
+def resolve_split(mirror: Path, config: str | None, split: str) -> Split:
+    """The files of `split` in a folder that mirrors the repository by names. Raises `JobFailed`."""
     from datasets import ClassLabel, load_dataset_builder
 
     try:
@@ -133,11 +134,16 @@ def _resolve(mirror: Path, config: str | None, split: str) -> Split:
         paths.append(path.relative_to(root).as_posix())
     features = builder.info.features or {}
     labels = {
-        column: list(feature.names)
+        column: [str(name) for name in feature.names]
         for column, feature in features.items()
-        if isinstance(feature, ClassLabel) and feature.names
+        if isinstance(feature, ClassLabel) and _are_names(feature.names)
     }
     return Split(paths, _is_plain(builder, paths), labels)
+
+
+def _are_names(names: Any) -> bool:
+    """Whether these are names; YAML reads an unquoted yes or no as something else."""
+    return bool(names) and all(type(name) in (str, int) for name in names)
 
 
 def _config_error(error: Exception, mirror: Path, config: str | None) -> JobFailed:
