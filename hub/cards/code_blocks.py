@@ -12,7 +12,7 @@ from pygments.util import ClassNotFound
 
 MAX_BLOCK_CHARS = 20_000
 MAX_TOTAL_CHARS = 100_000
-CODE_CLASSES = frozenset({"code", *(name for name in STANDARD_TYPES.values() if name)})
+CODE_CLASSES = frozenset(name for name in STANDARD_TYPES.values() if name)
 
 
 class CodeBlocks:
@@ -30,7 +30,7 @@ class CodeBlocks:
         is_cheap = len(code) <= MAX_BLOCK_CHARS and self._n_chars <= MAX_TOTAL_CHARS
         coloured = _coloured(code, language) if language and is_cheap else None
         inner = coloured if coloured is not None else escape(code)
-        return f'<div class="code"><pre><code>{inner}</code></pre></div>\n'
+        return f'<pre tabindex="0"><code>{inner}</code></pre>\n'
 
 
 def _coloured(code: str, language: str) -> str | None:

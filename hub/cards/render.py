@@ -58,7 +58,9 @@ ATTRIBUTES = {
     "details": {"open"},
     "td": {"align", "colspan", "rowspan"},
     "th": {"align", "colspan", "rowspan", "scope"},
-    **{name: {"align"} for name in ("p", "div", "h1", "h2", "h3", "h4", "h5", "h6", "table")},
+    "pre": {"tabindex"},
+    "table": {"align", "tabindex"},
+    **{name: {"align"} for name in ("p", "div", "h1", "h2", "h3", "h4", "h5", "h6")},
 }
 CLASSES = CODE_CLASSES | frozenset(
     """
@@ -115,12 +117,13 @@ def _markdown(takes_html: bool) -> MarkdownIt:
     markdown.core.ruler.push("heading_ids", _heading_ids)
     markdown.core.ruler.push("task_lists", _task_lists)
     markdown.core.ruler.push("external_images", _external_images)
-    markdown.core.ruler.push("cell_alignment", _cell_alignment)
-    markdown.add_render_rule("fence", _render_fence)
+    markdown.core.ruler.push("tables", _tables)
+    markdown.add_render_rule("fence", _render_code)
+    markdown.add_render_rule("code_block", _render_code)
     return markdown
 
 
-def _render_fence(
+def _render_code(
     renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
 ) -> str:
     token = tokens[index]
@@ -178,9 +181,14 @@ def _external_images(state: StateCore) -> None:
         token.children = children
 
 
-def _cell_alignment(state: StateCore) -> None:
-    """Alignment of table cells as an attribute; the sanitiser lets no style through."""
+def _tables(state: StateCore) -> None:
+    """Alignment of table cells as an attribute, since the sanitiser lets no style through.
+
+    Tables can be wider than the page: they take the focus, so that the keyboard can scroll them.
+    """
     for token in state.tokens:
+        if token.type == "table_open":
+            token.attrSet("tabindex", "0")
         style = str(token.attrGet("style") or "") if token.type in ("th_open", "td_open") else ""
         if style.startswith("text-align:"):
             token.attrSet("align", style.removeprefix("text-align:"))
@@ -227,6 +235,8 @@ def _filtered(place: Place, tag: str, name: str, value: str) -> str | None:
         return _image(place, value)
     if name in ("width", "height"):
         return value if SIZE.fullmatch(value) else None
+    if name == "tabindex":
+        return value if value == "0" else None
     if name == "align":
         return value if value in ("left", "center", "right") else None
     if name in ("start", "colspan", "rowspan"):
