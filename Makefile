@@ -29,7 +29,7 @@ check: $(VENV)/dev.stamp  ## lint, format, types, import rules, templates, migra
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/djlint --quiet --check --lint config hub contributions evaluation
+	$(BIN)/djlint --quiet --lint config hub contributions evaluation
 	DJANGO_SETTINGS_MODULE=config.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/dev.stamp  ## measure against peers; writes benchmarks/results/*.json

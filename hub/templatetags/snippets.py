@@ -1,9 +1,9 @@
 """Code to paste, in one or several clients' words.
 
-    {% snippet %}
-    {% client "CLI" %}hf upload {{ user.username }}/my-model ./ckpt{% endclient %}
-    {% client "Python" %}model.push_to_hub("…"){% endclient %}
-    {% endsnippet %}
+{% snippet %}
+{% client "CLI" %}hf upload {{ user.username }}/my-model ./ckpt{% endclient %}
+{% client "Python" %}model.push_to_hub("…"){% endclient %}
+{% endsnippet %}
 """
 
 from __future__ import annotations

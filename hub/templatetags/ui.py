@@ -6,6 +6,7 @@ Each inclusion tag draws one file of config/templates/components/.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,12 +52,7 @@ def file_size(size_bytes: int | None) -> str:
         return "–"
     if size_bytes < 1000:
         return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        size /= 1000
-        if size < 999.5:
-            break
-    return f"{size:.3g} {unit}" if size < 100 else f"{size:.0f} {unit}"
+    return _in_thousands(size_bytes, ("kB", "MB", "GB", "TB", "PB"), space=" ")
 
 
 @register.filter
@@ -66,12 +62,18 @@ def compact_number(value: float | None) -> str:
         return "–"
     if abs(value) < 1000:
         return f"{value:g}"
-    size = float(value)
-    for unit in ("k", "M", "B", "T"):
+    return _in_thousands(value, ("k", "M", "B", "T"))
+
+
+def _in_thousands(value: float, units: Sequence[str], *, space: str = "") -> str:
+    """Three significant digits in the unit that leaves less than a thousand."""
+    size, chosen = float(value), units[-1]
+    for unit in units:
         size /= 1000
         if abs(size) < 999.5:
+            chosen = unit
             break
-    return f"{size:.3g}{unit}" if abs(size) < 100 else f"{size:.0f}{unit}"
+    return f"{size:.3g}{space}{chosen}" if abs(size) < 100 else f"{size:.0f}{space}{chosen}"
 
 
 @register.filter
@@ -121,18 +123,22 @@ def relative_time(when: datetime | None) -> SafeString:
 
 def time_phrase(age_s: float) -> str:
     """`3 minutes ago`, `in 2 days`, `now`."""
-    seconds, ahead = abs(int(age_s)), age_s < 0
-    for length, phrase in (
-        (31536000, lambda n: ngettext("%(n)d year", "%(n)d years", n)),
-        (2592000, lambda n: ngettext("%(n)d month", "%(n)d months", n)),
-        (86400, lambda n: ngettext("%(n)d day", "%(n)d days", n)),
-        (3600, lambda n: ngettext("%(n)d hour", "%(n)d hours", n)),
-        (60, lambda n: ngettext("%(n)d minute", "%(n)d minutes", n)),
-    ):
+    seconds = abs(int(age_s))
+    for length, span_of in _SPANS:
         if seconds >= length:
-            span = phrase(seconds // length) % {"n": seconds // length}
-            return (gettext("in %(span)s") if ahead else gettext("%(span)s ago")) % {"span": span}
+            span = span_of(seconds // length) % {"n": seconds // length}
+            pattern = gettext("in %(span)s") if age_s < 0 else gettext("%(span)s ago")
+            return pattern % {"span": span}
     return gettext("now")
+
+
+_SPANS: list[tuple[int, Callable[[int], str]]] = [
+    (31536000, lambda n: ngettext("%(n)d year", "%(n)d years", n)),
+    (2592000, lambda n: ngettext("%(n)d month", "%(n)d months", n)),
+    (86400, lambda n: ngettext("%(n)d day", "%(n)d days", n)),
+    (3600, lambda n: ngettext("%(n)d hour", "%(n)d hours", n)),
+    (60, lambda n: ngettext("%(n)d minute", "%(n)d minutes", n)),
+]
 
 
 @register.inclusion_tag("components/sha.html")
@@ -292,7 +298,7 @@ def field(bound: BoundField, *, label: str = "", help_text: str = "") -> dict[st
         ident for ident, there in zip(ids, (shown, bound.errors), strict=True) if there
     )
     is_choice = isinstance(widget, RadioSelect)
-    attrs = {"class": _css_of(widget, has_errors=bool(bound.errors))}
+    attrs: dict[str, str | bool] = {"class": _css_of(widget, has_errors=bool(bound.errors))}
     if described:
         attrs["aria-describedby"] = described
     if bound.errors:

@@ -91,12 +91,16 @@ def person(db: None) -> User:
 @pytest.mark.parametrize("login", ["perla", "perla@example.org", "PERLA"])
 def test_sign_in_works_by_name_and_by_email(client: Client, person: User, login: str) -> None:
     data = {"login": login, "password": PASSWORD}
-    response = client.post("/accounts/login/?next=/settings/tokens", data | {"next": "/settings/tokens"})
+    response = client.post(
+        "/accounts/login/?next=/settings/tokens", data | {"next": "/settings/tokens"}
+    )
     assert response.status_code == 302
     assert response["Location"] == "/settings/tokens"
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"]
+)
 def test_sign_in_never_leads_to_another_site(client: Client, person: User, target: str) -> None:
     data = {"login": "perla", "password": PASSWORD, "next": target}
     response = client.post("/accounts/login/", data)
