@@ -24,20 +24,20 @@ class OidConverter:
 register_converter(OidConverter, "oid")
 
 
-def _routes(suffix: str, view: View) -> list[URLPattern]:
+def _routes(suffix: str, view: View, url_name: str) -> list[URLPattern]:
     stem = "<name:namespace>/<name:name>.git/info/lfs/" + suffix
     return [
-        path("datasets/" + stem, view, {"repo_type": "dataset"}),
-        path(stem, view, {"repo_type": "model"}),
+        path("datasets/" + stem, view, {"repo_type": "dataset"}, name=f"dataset_{url_name}"),
+        path(stem, view, {"repo_type": "model"}, name=url_name),
     ]
 
 
 urlpatterns: list[URLPattern] = [
-    *_routes("objects/batch", views.batch),
-    *_routes("verify", views.verify),
-    *_routes("objects/<oid:oid>", views.lfs_object),
-    *_routes("objects/<oid:oid>/parts/<int:number>", views.part),
-    *_routes("objects/<oid:oid>/complete", views.complete_upload),
-    *_routes("locks", views.no_locks),
-    *_routes("locks/<path:rest>", views.no_locks),
+    *_routes("objects/batch", views.batch, "lfs_batch"),
+    *_routes("verify", views.verify, "lfs_verify"),
+    *_routes("objects/<oid:oid>", views.lfs_object, "lfs_object"),
+    *_routes("objects/<oid:oid>/parts/<int:number>", views.part, "lfs_part"),
+    *_routes("objects/<oid:oid>/complete", views.complete_upload, "lfs_complete"),
+    *_routes("locks", views.no_locks, "lfs_locks"),
+    *_routes("locks/<path:rest>", views.no_locks, "lfs_locks_below"),
 ]
