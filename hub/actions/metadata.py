@@ -51,25 +51,30 @@ def refresh_repo_metadata(repo: Repo, commit_sha: str) -> None:
     What cannot be read counts as absent. Nothing is stored if the default branch has moved on:
     whoever moved it stores the newer state.
     """
-    read = _dataset_facts if repo.repo_type == RepoType.DATASET else _model_facts
-    facts = read(repo, commit_sha)
-    data = facts.card.data
+    values = read_repo_metadata(repo, commit_sha)
     with transaction.atomic():
         is_newest = Repo.objects.select_for_update().filter(pk=repo.pk, head_sha=commit_sha)
-        if not is_newest.update(
-            card_data=data,
-            tags=facts.tags,
-            pipeline_tag=facts.pipeline_tag[:64],
-            library_name=facts.library_name[:64],
-            license=_first(data, "license"),
-            description=_first_paragraph(facts.card.body),
-            config=facts.config,
-            safetensors=facts.weights.to_json() if facts.weights else None,
-            parameter_count=facts.weights.total if facts.weights else None,
-        ):
+        if not is_newest.update(**values):
             return
-        _write_tags(repo, facts.tags)
+        _write_tags(repo, values["tags"])
     repo.refresh_from_db()
+
+
+def read_repo_metadata(repo: Repo, commit_sha: str) -> dict[str, Any]:
+    """Values of the fields of `Repo` that its files at `commit_sha` decide; nothing is stored."""
+    read = _dataset_facts if repo.repo_type == RepoType.DATASET else _model_facts
+    facts = read(repo, commit_sha)
+    return {
+        "card_data": facts.card.data,
+        "tags": facts.tags,
+        "pipeline_tag": facts.pipeline_tag[:64],
+        "library_name": facts.library_name[:64],
+        "license": _first(facts.card.data, "license"),
+        "description": _first_paragraph(facts.card.body),
+        "config": facts.config,
+        "safetensors": facts.weights.to_json() if facts.weights else None,
+        "parameter_count": facts.weights.total if facts.weights else None,
+    }
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ Source: Hub protocol, table of section 4.3.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from django.http import QueryDict
 
+from hub.actions.metadata import read_repo_metadata
 from hub.errors import InvalidInput
 from hub.hfapi.base import is_true
 from hub.hfapi.security import repo_status
@@ -31,6 +33,16 @@ class RepoView:
     sized: bool = False
 
     @cached_property
+    def described(self) -> Repo:
+        """The row, saying what the files at this commit say; of another than the head, a copy."""
+        if self.commit_sha in {"", self.repo.head_sha}:
+            return self.repo
+        described = copy(self.repo)
+        for name, value in read_repo_metadata(self.repo, self.commit_sha).items():
+            setattr(described, name, value)
+        return described
+
+    @cached_property
     def git(self) -> Repository:
         return git_of(self.repo)
 
@@ -46,7 +58,7 @@ class RepoView:
 
     def transformers_info(self) -> dict[str, str] | None:
         names = [entry.path for entry in self.files if "/" not in entry.path]
-        return transformers_info(self.repo.config, names)
+        return transformers_info(self.described.config, names)
 
     def last_modified(self) -> str:
         if self.commit_sha in {"", self.repo.head_sha}:
@@ -58,7 +70,7 @@ Field = Callable[[RepoView], Any]
 
 _BOTH: dict[str, Field] = {
     "author": lambda view: view.repo.namespace.name,
-    "cardData": lambda view: view.repo.card_data or None,
+    "cardData": lambda view: view.described.card_data or None,
     "createdAt": lambda view: date_text(view.repo.created_at),
     "disabled": lambda view: False,
     "downloads": lambda view: view.repo.downloads,
@@ -70,7 +82,7 @@ _BOTH: dict[str, Field] = {
     "resourceGroup": lambda view: None,
     "sha": lambda view: view.commit_sha or None,
     "siblings": RepoView.siblings,
-    "tags": lambda view: view.repo.tags,
+    "tags": lambda view: view.described.tags,
     "trendingScore": lambda view: 0,
     "usedStorage": lambda view: view.repo.size_bytes,
     "xetEnabled": lambda view: False,
@@ -81,26 +93,26 @@ _BOTH: dict[str, Field] = {
 _MODEL: dict[str, Field] = {
     "baseModels": lambda view: None,
     "childrenModelCount": lambda view: None,
-    "config": lambda view: view.repo.config or None,
+    "config": lambda view: view.described.config or None,
     "evalResults": lambda view: None,
     "gguf": lambda view: None,
     "inference": lambda view: None,
     "inferenceProviderMapping": lambda view: None,
-    "library_name": lambda view: view.repo.library_name or None,
+    "library_name": lambda view: view.described.library_name or None,
     "mask_token": lambda view: None,
-    "model-index": lambda view: view.repo.card_data.get("model-index"),
-    "pipeline_tag": lambda view: view.repo.pipeline_tag or None,
-    "safetensors": lambda view: view.repo.safetensors,
+    "model-index": lambda view: view.described.card_data.get("model-index"),
+    "pipeline_tag": lambda view: view.described.pipeline_tag or None,
+    "safetensors": lambda view: view.described.safetensors,
     "spaces": lambda view: [],
     "transformersInfo": RepoView.transformers_info,
-    "widgetData": lambda view: view.repo.card_data.get("widget"),
+    "widgetData": lambda view: view.described.card_data.get("widget"),
 }
 
 _DATASET: dict[str, Field] = {
     "citation": lambda view: None,
-    "description": lambda view: view.repo.description or None,
+    "description": lambda view: view.described.description or None,
     "mainSize": lambda view: None,
-    "paperswithcode_id": lambda view: view.repo.card_data.get("paperswithcode_id"),
+    "paperswithcode_id": lambda view: view.described.card_data.get("paperswithcode_id"),
 }
 
 FIELDS: dict[str, dict[str, Field]] = {

@@ -240,6 +240,22 @@ def test_revision_info_is_of_that_commit(cast: Cast, owner_api: HubApi) -> None:
     assert "b" not in {row["rfilename"] for row in info["siblings"]}
 
 
+def test_card_of_a_revision_is_the_one_it_had(cast: Cast, owner_api: HubApi) -> None:
+    repo = cast.public_repo()
+    first = commit(repo, {"README.md": "---\nlicense: mit\ntags: [one]\n---\n"})
+    commit(repo, {"README.md": "---\nlicense: apache-2.0\ntags: [two]\n---\n"})
+    for address, licence, tag in (
+        (f"{repo.api_path}/revision/{first}", "mit", "one"),
+        (f"{repo.api_path}/revision/main", "apache-2.0", "two"),
+        (repo.api_path, "apache-2.0", "two"),
+    ):
+        info = owner_api.get(address).json()
+        assert info["cardData"]["license"] == licence
+        assert tag in info["tags"]
+    repo.refresh_from_db()
+    assert repo.license == "apache-2.0"
+
+
 @pytest.mark.parametrize("revision", ["nope", "refs%2Fpr%2F1", "0" * 40, "..", "a%00b", "%FF"])
 def test_unknown_revision_is_a_revision_error(cast: Cast, owner_api: HubApi, revision: str) -> None:
     repo = cast.public_repo()
