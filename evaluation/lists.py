@@ -24,7 +24,9 @@ class RunPage:
     next_cursor: str | None
 
 
-def benchmark_list(actor: Actor, *, search: str = "", task_type: str = "") -> list[Benchmark]:
+def benchmark_list(
+    actor: Actor, *, search: str = "", task_type: str = "", limit: int = 500
+) -> list[Benchmark]:
     """Active benchmarks that `actor` may see, by name; `n_models` counts models they may see."""
     seen = Q(current__entries__model_repo__in=readable_repos(actor))
     found = (
@@ -42,7 +44,7 @@ def benchmark_list(actor: Actor, *, search: str = "", task_type: str = "") -> li
             | Q(dataset__namespace__name__icontains=word)
             | Q(description__icontains=word)
         )
-    return list(found.order_by("name", "pk")[:500])
+    return list(found.order_by("name", "pk")[:limit])
 
 
 def run_page(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django import forms
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +23,7 @@ from hub.portal.repo_page import open_page
 from hub.vcs.errors import RevisionNotFound
 
 MAX_OWN_MODELS = 100
+_MODEL_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class EvaluateForm(forms.Form):
@@ -89,7 +92,7 @@ def choose_model(request: HttpRequest, namespace: str, name: str, task_id: str) 
     actor = actor_of(request)
     benchmark = get_benchmark_for_read(actor, namespace, name, task_id)
     typed = request.GET.get("model", "").strip().strip("/")
-    if typed.count("/") == 1:
+    if _MODEL_ID.fullmatch(typed):
         return redirect(f"/{typed}/evaluate?benchmark={benchmark.full_id}")
     models = (
         Repo.objects.visible_to(actor.user)

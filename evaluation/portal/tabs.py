@@ -20,6 +20,7 @@ from hub.auth import Actor, actor_of
 from hub.models import Repo, RepoType
 from hub.portal.panels import HomePanel, register_home_panel
 from hub.portal.repo_page import open_page
+from hub.portal.search_kinds import Hit, SearchKind, register_search_kind
 from hub.portal.tabs import Tab, register_tab
 
 RUNS_SHOWN = 50
@@ -53,6 +54,12 @@ def register() -> None:
     register_home_panel(
         HomePanel("benchmarks", "evaluation/components/home_panel.html", 20, _home_panel)
     )
+    register_search_kind(SearchKind("benchmarks", _("Benchmarks"), "bar-chart", _find_benchmarks))
+
+
+def _find_benchmarks(request: HttpRequest, query: str, limit: int) -> list[Hit]:
+    found = benchmark_list(actor_of(request), search=query, limit=limit)
+    return [Hit(each.url_path, each.name, each.get_task_type_display()) for each in found]
 
 
 @require_GET
