@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
 from hub.models import Repo, RepoTag, RepoType
+from hub.portal.search_kinds import find_others
 from hub.queries import DEFAULT_SORT, RepoFilter, list_repos, paginate, search_namespaces
 
 PAGE_SIZE = 30
@@ -130,11 +131,13 @@ def search(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:200]
     is_instant = request.htmx  # type: ignore[attr-defined]
     limit = INSTANT_LIMIT if is_instant else PAGE_SIZE
-    context: dict[str, Any] = {"query": query, "models": [], "datasets": [], "namespaces": []}
+    context: dict[str, Any] = {"query": query}
     if query:
         for key, repo_type in (("models", RepoType.MODEL), ("datasets", RepoType.DATASET)):
             found = list_repos(request.user, repo_type, RepoFilter(search=[query]))
             context[key] = paginate(found, sort=DEFAULT_SORT, cursor=None, limit=limit).rows
+        context["others"] = find_others(request, query, limit)
         context["namespaces"] = search_namespaces(query, limit=limit)
+    context["is_empty"] = not any(found for key, found in context.items() if key != "query")
     template = "hub/components/search_results.html" if is_instant else "hub/search.html"
     return render(request, template, context)

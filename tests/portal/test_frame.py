@@ -17,6 +17,8 @@ from django.urls import path
 
 from config.error_pages import server_error
 from config.urls import urlpatterns as site_urls
+from hub.portal import search_kinds
+from hub.portal.search_kinds import Hit, SearchKind, register_search_kind
 from tests.support.cast import Cast
 
 PAGES = [
@@ -145,6 +147,39 @@ def test_security_headers(client: Client) -> None:
     assert response["X-Frame-Options"] == "DENY"
     assert response["Referrer-Policy"] == "same-origin"
     assert response["X-Request-Id"]
+
+
+# --- Search ----------------------------------------------------------------------------------
+
+
+def test_search_groups_by_kind_and_hides_what_is_private(cast: Cast) -> None:
+    cast.public_repo("guild-open")
+    cast.private_repo("guild-secret")
+    cast.public_repo("guild-data", repo_type="dataset")
+    for headers in ({}, {"hx-request": "true"}):
+        page = cast.web_client("stranger").get("/search?q=guild", headers=headers)
+        text = page.content.decode()
+        assert "guild-open" in text
+        assert "guild-data" in text
+        assert 'href="/guild"' in text
+        assert "guild-secret" not in text
+        own = cast.web_client("reader").get("/search?q=guild", headers=headers).content.decode()
+        assert "guild-secret" in own
+    assert "<html" not in text
+
+
+@pytest.mark.django_db
+def test_search_shows_kinds_that_other_applications_register(client: Client) -> None:
+    hit = Hit("/somewhere", '<b>A "find"</b>', "a note")
+    kind = SearchKind("test", "Curios", "star", lambda request, query, limit: [hit][:limit])
+    register_search_kind(kind)
+    try:
+        page = client.get("/search?q=anything").content.decode()
+    finally:
+        search_kinds._kinds.pop("test")
+    assert "Curios" in page
+    assert "&lt;b&gt;A &quot;find&quot;" in page
+    assert "Nothing found" in client.get("/search?q=anything").content.decode()
 
 
 # --- Language and appearance -----------------------------------------------------------------
