@@ -370,7 +370,11 @@ LOGGING = {
         },
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        # A 404 is how clients learn what is not there; the access log has every status.
+        "django.request": {"level": "ERROR"},
+    },
 }
 
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:

@@ -45,7 +45,7 @@ def store_xorb(*, xorb_hash: str, body: ByteSource) -> bool:
         _discard(body, MAX_UPLOAD_BYTES)
         return False
     with no_space_as_storage_full():
-        number, name = tempfile.mkstemp(dir=settings.STAGING_DIR, prefix="xorb-")
+        number, name = tempfile.mkstemp(dir=settings.STAGING_DIR, prefix="recv-xorb-")
     try:
         with no_space_as_storage_full(), os.fdopen(number, "wb", buffering=0) as file:
             index = _receive(body, file.write, expected)

@@ -46,24 +46,27 @@ class Folder:
 
     def put_file(self, key: str, path: Path, *, consume: bool) -> None:
         with no_space_as_storage_full():
-            if consume and self._move(path, self._target(key)):
+            if consume and _made_durable(path, beside=self._target(key)):
+                path.replace(self._path(key))
                 return
             self._copy(path, self._target(key))
             if consume:
                 path.unlink(missing_ok=True)
 
     def put_new_file(self, key: str, path: Path) -> bool:
-        near = self._target(key).parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        target = self._target(key)
+        ready = path
         try:
             with no_space_as_storage_full():
-                if not self._move(path, near):
-                    self._copy(path, near)
-                self._path(key).hardlink_to(near)
+                if not _made_durable(path, beside=target):
+                    ready = target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+                    self._copy(path, ready)
+                target.hardlink_to(ready)
         except FileExistsError:
             return False
         finally:
             path.unlink(missing_ok=True)
-            near.unlink(missing_ok=True)
+            ready.unlink(missing_ok=True)
         return True
 
     def put_bytes(self, key: str, data: bytes) -> None:
@@ -107,16 +110,6 @@ class Folder:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def _move(self, path: Path, target: Path) -> bool:
-        """Rename within one file system; False when source and target are on two."""
-        if path.stat().st_dev != target.parent.stat().st_dev:
-            return False
-        with path.open("rb") as file:
-            os.fdatasync(file.fileno())
-        path.chmod(0o644)
-        path.replace(target)
-        return True
-
     def _copy(self, path: Path, target: Path) -> None:
         descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
         with path.open("rb") as source:
@@ -130,6 +123,16 @@ class Folder:
             size_bytes=status.st_size,
             last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
         )
+
+
+def _made_durable(path: Path, *, beside: Path) -> bool:
+    """Write a file out, readable to all; False where it lies on another file system."""
+    if path.stat().st_dev != beside.parent.stat().st_dev:
+        return False
+    with path.open("rb") as file:
+        os.fdatasync(file.fileno())
+    path.chmod(0o644)
+    return True
 
 
 def _publish(temporary: Path, target: Path, file: BinaryIO, chunks: Iterable[bytes]) -> None:

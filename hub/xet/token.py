@@ -88,9 +88,10 @@ def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
         raise PermissionDenied("This needs a CAS token with the scope “write”.")
     actor = _actor(claims["u"], claims["t"])
     repo = Repo.objects.select_related("namespace").filter(pk=claims["r"]).first()
-    if repo is None or level_of(actor, repo) < Level.READ:
+    level = level_of(actor, repo) if repo else Level.NONE
+    if repo is None or level < Level.READ:
         raise RepoNotFound
-    if claims["s"] == "w" and needs_write and level_of(actor, repo) < Level.WRITE:
+    if claims["s"] == "w" and needs_write and level < Level.WRITE:
         raise PermissionDenied(f"You may no longer change {repo.full_name}.")
     return CasGrant(repo, actor)
 

@@ -366,7 +366,7 @@ def test_a_server_killed_in_an_upload_shows_no_half_file(make_client: Any) -> No
     sender.start()
     slow.half_sent.wait(30)
     staging = client.site.data_dir / "tmp"
-    wait_for(lambda: list(staging.glob("xorb-*")), what="the upload to arrive")
+    wait_for(lambda: list(staging.glob("recv-xorb-*")), what="the upload to arrive")
     client.site.kill("web")
     slow.go_on.set()
     sender.join()
