@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from hub.models import CommitScan, FileScan, Repo, ScanState
+from hub.scan_words import finding_text
 from hub.site import git_of
 from hub.vcs import TreeEntry
 from ml_core.scan.report import Verdict, worst
@@ -83,9 +84,16 @@ class FileStatus:
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
-        """Of all scanners, each with its `scanner` beside it; those that matter most first."""
+        """Of all scanners, in the reader's language; those that matter most first.
+
+        Dicts of code, severity, message, detail and `scanner`, the title of the one that found it.
+        """
         order = {"danger": 0, "warning": 1, "error": 2, "info": 3}
-        found = [{**f, "scanner": s.title} for s in self.scanners for f in s.findings]
+        found = [
+            {**finding, "message": finding_text(finding), "scanner": status.title}
+            for status in self.scanners
+            for finding in status.findings
+        ]
         return sorted(found, key=lambda finding: order.get(str(finding["severity"]), 4))
 
     @property
@@ -94,7 +102,7 @@ class FileStatus:
 
     @property
     def needs_remote_code(self) -> bool:
-        return any(f["code"] == "needs-remote-code" for f in self.findings)
+        return any(f["code"] == "needs-remote-code" for s in self.scanners for f in s.findings)
 
     def to_api(self) -> dict[str, Any]:
         """The Hub's `securityFileStatus`."""

@@ -119,11 +119,11 @@ def test_hostile_markup_comes_out_harmless(text):
 
 markup = st.lists(
     st.sampled_from(HOSTILE)
-    | st.sampled_from(["<", ">", '"', "'", "<a href=", "<img src=", "\n\n", "`", "[", "](", ")",
-                       "|", "&#", "<!--", "-->", "</", "<div ", "class=x ", "on", "load=", "=", "\x00"])
+    | st.sampled_from("< > \" ' ` [ ]( ) | &# <!-- --> </ = on load=".split())
+    | st.sampled_from(["<a href=", "<img src=", "<div ", "class=x ", "\n\n", "\x00"])
     | st.text(max_size=5),
     max_size=12,
-)  # fmt: skip
+)
 
 
 @given(markup)
