@@ -103,17 +103,21 @@ def blob_link(repo: Repo, sha256: str) -> RepoBlob | None:
 
 
 def blob_content(link: RepoBlob) -> Content:
-    """Large content that a repository has a right to. Raises `EntryNotFound` if it is gone."""
-    blob, xet_file = link.blob, link.xet_file
-    if blob.is_plain:
-        return _plain(blob, xet_file)
-    xet_file = xet_file or XetFile.objects.filter(sha256=blob.sha256).first()
+    """Large content that a repository has a right to.
+
+    Raises:
+        EntryNotFound: it is no longer stored.
+    """
+    xet_file = link.xet_file
+    if link.blob.is_plain and (plain := _plain(link.blob, xet_file)) is not None:
+        return plain
+    xet_file = xet_file or XetFile.objects.filter(sha256=link.blob.sha256).first()
     if xet_file is None:
         raise EntryNotFound("The content is no longer stored.")
     return Content(
-        size_bytes=blob.size_bytes,
-        etag=blob.sha256,
-        sha256=blob.sha256,
+        size_bytes=link.blob.size_bytes,
+        etag=link.blob.sha256,
+        sha256=link.blob.sha256,
         xet_hash=xet_file.file_hash,
         store_key=None,
         local_path=None,
@@ -121,11 +125,12 @@ def blob_content(link: RepoBlob) -> Content:
     )
 
 
-def _plain(blob: Blob, xet_file: XetFile | None) -> Content:
+def _plain(blob: Blob, xet_file: XetFile | None) -> Content | None:
+    """The content under its own key; None where a local store has lost it."""
     try:
         local_path = store().local_path(blob.store_key)
     except KeyMissing:
-        raise EntryNotFound("The content is no longer stored.") from None
+        return None
     return Content(
         size_bytes=blob.size_bytes,
         etag=blob.sha256,

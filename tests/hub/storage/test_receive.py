@@ -6,7 +6,7 @@ import io
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.storage import (
@@ -135,6 +135,7 @@ def test_full_disk_leaves_nothing(staging_dir, monkeypatch):
     assert list(staging_dir.iterdir()) == []
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=5000), st.integers(1, 700))
 def test_reader_hashes_what_passed_through(data, step):
     reader = HashingReader(io.BytesIO(data))

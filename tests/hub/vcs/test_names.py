@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.vcs import validate_path, validate_ref_name
@@ -52,6 +52,7 @@ def test_ordinary_path_is_given_back_unchanged(path):
     assert validate_path(path) == path
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_accepted_path_stays_below_its_root_and_out_of_gits_folder(path):
     try:
@@ -64,6 +65,7 @@ def test_accepted_path_stays_below_its_root_and_out_of_gits_folder(path):
     assert "\\" not in accepted
 
 
+@settings(deadline=None)
 @given(st.sampled_from(HFS_IGNORED), st.integers(0, 4), st.sampled_from(["", "a/", "a/b/"]))
 def test_no_invisible_character_smuggles_gits_folder_in(char, position, folder):
     name = ".git"[:position] + char + ".git"[position:]
@@ -90,6 +92,7 @@ def test_full_name_needs_its_three_parts(name):
         validate_full_ref_name(name)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.~^:?*[\\/@{}-lock \t", min_size=1, max_size=12))
 def test_accepted_ref_name_is_accepted_by_git(name):
     try:

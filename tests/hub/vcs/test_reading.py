@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.lfs.pointer import LfsPointer
@@ -203,6 +203,7 @@ names = st.text(alphabet="ab10 4", min_size=1, max_size=8)
 contents = st.dictionaries(names, st.sampled_from([b"1", b"2", b"3"]), max_size=40)
 
 
+@settings(deadline=None)
 @given(contents, contents)
 def test_comparer_finds_exactly_the_names_that_differ(old, new):
     def tree(files):
