@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop as _  # pages look the words up in their language
+
 
 class HubError(Exception):
     """A refusal with a reason.
@@ -19,7 +21,7 @@ class HubError(Exception):
 
     code = "BadRequest"
     status = 400
-    message = "The request could not be carried out."
+    message = _("The request could not be carried out.")
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.message = message or self.message
@@ -39,13 +41,13 @@ class InvalidPath(HubError):
 class AuthenticationRequired(HubError):
     code = "AuthenticationRequired"
     status = 401
-    message = "This needs an access token or a signed-in user."
+    message = _("This needs an access token or a signed-in user.")
 
 
 class InvalidToken(HubError):
     code = "InvalidToken"
     status = 401
-    message = (
+    message = _(
         "The access token is not valid: it is unknown, revoked or expired."
         " Make a new one on the tokens page."
     )
@@ -54,32 +56,32 @@ class InvalidToken(HubError):
 class PermissionDenied(HubError):
     code = "PermissionDenied"
     status = 403
-    message = "You do not have the right to do this."
+    message = _("You do not have the right to do this.")
 
 
 class NotFound(HubError):
     code = "NotFound"
     status = 404
-    message = "There is nothing here."
+    message = _("There is nothing here.")
 
 
 class RepoNotFound(NotFound):
     """The repository does not exist, or the caller may not know that it does."""
 
     code = "RepoNotFound"
-    message = "Repository not found."
+    message = _("Repository not found.")
 
 
 class RevisionNotFound(NotFound):
     code = "RevisionNotFound"
-    message = "Revision not found."
+    message = _("Revision not found.")
 
 
 class EntryNotFound(NotFound):
     """A path is missing at a commit. `details["commit_sha"]` goes out as `X-Repo-Commit`."""
 
     code = "EntryNotFound"
-    message = "Entry not found."
+    message = _("Entry not found.")
 
 
 class GatedRepo(HubError):
@@ -97,7 +99,7 @@ class Conflict(HubError):
 class ParentMoved(HubError):
     code = "ParentMoved"
     status = 412
-    message = (
+    message = _(
         "The branch has moved since the commit you built on. Pull its newest commit and try again."
     )
 
@@ -122,25 +124,27 @@ class NotServed(HubError):
 
     code = "NotImplemented"
     status = 501
-    message = "This site does not serve this part of the Hub protocol."
+    message = _("This site does not serve this part of the Hub protocol.")
 
 
 class StorageUnavailable(HubError):
     code = "StorageUnavailable"
     status = 503
-    message = "Storage cannot be reached just now. Nothing was changed; please try again."
+    message = _("Storage cannot be reached just now. Nothing was changed; please try again.")
 
 
 class RepositoryBusy(HubError):
     code = "RepositoryBusy"
     status = 503
-    message = "Another change to this repository is being written. Please try again in a moment."
+    message = _("Another change to this repository is being written. Please try again in a moment.")
 
 
 class StorageFull(HubError):
     code = "StorageFull"
     status = 507
-    message = "The site has run out of disk space. Nothing was changed; please tell the operator."
+    message = _(
+        "The site has run out of disk space. Nothing was changed; please tell the operator."
+    )
 
 
 class RepoMoved(HubError):
