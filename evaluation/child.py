@@ -91,16 +91,29 @@ class Child:
     def was_out_of_memory(self) -> bool:
         return self.group is not None and self.group.was_out_of_memory()
 
+    def has_ended(self) -> bool:
+        """Whether the first process has ended. It is not reaped, so its number stays its own."""
+        if self.process.returncode is not None:
+            return True
+        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        return os.waitid(os.P_PID, self.process.pid, flags) is not None
+
     def terminate(self) -> None:
         """Ask the job to end; end it when it has not after `TERM_GRACE_S`."""
         self._signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(TERM_GRACE_S)
+        deadline = time.monotonic() + TERM_GRACE_S
+        while not self.has_ended() and time.monotonic() < deadline:
+            time.sleep(0.02)
         self.kill()
 
     def kill(self) -> None:
-        """End the job and everything it started, at once."""
-        self._signal(signal.SIGKILL)
+        """End what is left of the job and of everything it started, at once."""
+        if self.process.returncode is None:
+            pids = descendants(self.process.pid)[1:]
+            self._signal(signal.SIGKILL)
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
         if self.group is not None:
             self.group.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -108,11 +121,7 @@ class Child:
 
     def end(self) -> None:
         """End the job and give back its pipes, groups and scratch space. May be called twice."""
-        family = descendants(self.process.pid)
         self.kill()
-        for pid in family:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -122,8 +131,8 @@ class Child:
         self.scratch.cleanup()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the job's process group, unless it has ended: its number may be another's then."""
-        if self.process.poll() is None:
+        """Signal the job's process group; once reaped, its number may be another's."""
+        if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 

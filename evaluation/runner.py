@@ -73,7 +73,9 @@ def watch_child(
     with child:
         watch = _Watch(child, job, EventLines(on_event), on_event, should_cancel, heartbeat_s)
         stop = watch.until_ended()
-        if stop is not None:
+        if stop is None:
+            child.kill()
+        else:
             child.terminate()
         watch.drain()
         status = child.process.wait()
@@ -113,7 +115,7 @@ class _Watch:
                 os.set_blocking(stream.fileno(), False)
                 selector.register(stream, selectors.EVENT_READ)
             while True:
-                ended = self.child.process.poll() is not None
+                ended = self.child.has_ended()
                 self._read_ready(selector, 0 if ended else POLL_S)
                 stop = self._limit_reached()
                 if ended or stop is not None:

@@ -13,7 +13,7 @@ from evaluation.cage import Cage
 from evaluation.child import descendants, start_child
 from evaluation.runner import watch_child
 from evaluation.stream import MAX_LINE_BYTES, EventLines, Tail, parse_event
-from tests.support.jobs import MIB, SMALL, python_job, require_cage, run_python
+from tests.support.jobs import MIB, SMALL, alive, python_job, require_cage, run_python
 
 
 @pytest.fixture(scope="module")
@@ -247,15 +247,22 @@ def test_a_callback_that_raises_ends_the_job(tmp_path, cage):
     assert set(descendants(os.getpid())) <= before
 
 
-def test_a_child_that_leaves_someone_with_its_pipes_does_not_block(tmp_path, bubblewrap):
+def test_a_child_that_ends_leaves_nobody_behind_with_its_pipes(tmp_path, cage):
     code = """
-if os.fork() == 0:
+pid = os.fork()
+if pid == 0:
     time.sleep(600)
+open(out + '/pid', 'w').write(str(pid))
 os._exit(0)"""
     started = time.monotonic()
-    outcome = run_python(code, tmp_path / "out", bubblewrap)
+    outcome = run_python(code, tmp_path / "out", cage)
     assert outcome.ok
     assert time.monotonic() - started < 5
+    if cage.kind == "uncaged":
+        pid, deadline = int((tmp_path / "out/pid").read_text()), time.monotonic() + 2
+        while alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not alive(pid)
 
 
 def test_a_job_that_cannot_start_is_the_platforms_fault(tmp_path):

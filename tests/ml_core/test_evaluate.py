@@ -124,6 +124,15 @@ def test_batch_size_does_not_change_the_answer(spec, tmp_path):
     assert result.execution.token_budget <= 70
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_recorded_and_close(dtype, spec, model, tmp_path):
+    half = dataclasses.replace(spec, engine=dataclasses.replace(spec.engine, dtype=dtype))
+    result = evaluate.run(half, tmp_path / "out")
+    assert result.execution.dtype == dtype
+    difference = np.abs(probabilities(tmp_path / "out") - reference(model, texts_of(60))).max()
+    assert 0 < difference < 0.1
+
+
 def test_pairs_of_texts_are_seen_as_pairs(spec, model, tmp_path):
     first, second = texts_of(20, 1), texts_of(20, 2)
     columns = {"text": first, "text_pair": second, "label": [0, 1] * 10}
