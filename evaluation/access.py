@@ -39,7 +39,7 @@ def find_benchmark(actor: Actor, benchmark_id: str) -> Benchmark:
     """
     parts = benchmark_id.strip("/").split("/")
     if len(parts) == 3:
-        return get_benchmark_for_read(actor, *parts)
+        return get_benchmark_for_read(actor, parts[0], parts[1], parts[2])
     if len(parts) != 2:
         raise InvalidInput("A benchmark is named “namespace/name/task” or “namespace/name”.")
     tasks = list(
@@ -52,7 +52,7 @@ def find_benchmark(actor: Actor, benchmark_id: str) -> Benchmark:
     if len(tasks) > 1:
         names = ", ".join(f"{benchmark_id}/{task}" for task in tasks)
         raise InvalidInput(f"This data set has several benchmarks. Name one of: {names}.")
-    return get_benchmark_for_read(actor, *parts, tasks[0])
+    return get_benchmark_for_read(actor, parts[0], parts[1], tasks[0])
 
 
 def get_run_for_read(actor: Actor, run_id: uuid.UUID) -> Run:

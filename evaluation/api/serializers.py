@@ -250,7 +250,7 @@ class RecordOut(serializers.Serializer[Any]):
 
 
 class VerificationOut(serializers.Serializer[Any]):
-    is_valid = serializers.BooleanField()
+    is_valid = serializers.BooleanField()  # type: ignore[assignment]  # a field, not the method
     is_digest_right = serializers.BooleanField()
     is_signature_right = serializers.BooleanField()
     are_samples_right = serializers.BooleanField()

@@ -95,9 +95,8 @@ class RunList(APIView):
         form = forms.ListRunsIn(data=request.query_params)
         form.is_valid(raise_exception=True)
         page = run_page(actor_of(request), **form.validated_data)
-        return Response(
-            {"items": forms.RunOut(page.runs, many=True).data, "next_cursor": page.next_cursor}
-        )
+        body = {"items": page.runs, "next_cursor": page.next_cursor}
+        return Response(forms.RunPageOut(body).data)
 
     @extend_schema(
         operation_id="start_run",

@@ -103,7 +103,7 @@ class BenchmarkVersion(models.Model):
 
     @property
     def main_metric(self) -> str:
-        return self.spec["metrics"][0]
+        return str(self.spec["metrics"][0])
 
     @property
     def metrics(self) -> list[str]:
@@ -111,4 +111,5 @@ class BenchmarkVersion(models.Model):
 
     @property
     def chance(self) -> float | None:
-        return self.spec.get("chance")
+        chance: float | None = self.spec.get("chance")
+        return chance

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from evaluation.access import get_benchmark_for_read
 from evaluation.lists import benchmark_list, version_of
 from evaluation.metrics import MetricInfo, info_of
-from evaluation.models import BenchmarkVersion, TaskType
+from evaluation.models import BenchmarkVersion, LeaderboardEntry, TaskType
 from evaluation.queries import BoardRow, leaderboard
 from hub.access import Level, level_of
 from hub.auth import actor_of
@@ -89,7 +89,7 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
         "rows": rows,
         "lines": _lines(_sorted(rows, sort, is_down), version, is_ranked=sort == "rank"),
         "is_ranked": sort == "rank",
-        "axis": axis_of(rows, version),
+        "axis": axis_of(rows),
         "plot": _plot(rows, version, metrics[0]),
         "detectable": detectable_difference(rows),
         "n_items": max((row.main.n for row in rows if row.main), default=None),
@@ -98,25 +98,33 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
     return render(request, "evaluation/leaderboard.html", context)
 
 
-def axis_of(rows: list[BoardRow], version: BenchmarkVersion) -> Axis:
+def axis_of(rows: list[BoardRow]) -> Axis:
     """A scale for the interval bars of all rows that are not far below the better half.
 
     Its length is at most five times the spread of the better half, and at least 0.1.
     """
-    values = sorted(row.entry.value for row in rows if row.entry.value is not None)
-    if not values:
+    spans = sorted(span for row in rows if (span := _span(row.entry)) is not None)
+    if not spans:
         return Axis(0.0, 1.0)
-    reach = max(5 * (values[-1] - values[len(values) // 2]), 0.1)
-    floor = values[-1] - reach
-    shown = [row.entry for row in rows if row.entry.value is not None and row.entry.value >= floor]
-    low = min(e.value if e.ci_low is None else e.ci_low for e in shown)
-    high = max(e.value if e.ci_high is None else e.ci_high for e in shown)
+    values = [value for value, _, _ in spans]
+    floor = values[-1] - max(5 * (values[-1] - values[len(values) // 2]), 0.1)
+    shown = [span for span in spans if span[0] >= floor]
+    low, high = min(low for _, low, _ in shown), max(high for _, _, high in shown)
     air = max((high - low) * 0.05, 0.005)
     is_share = values[0] >= 0 and high <= 1
     low, high = low - air, high + air
     if is_share:
         low, high = max(low, 0.0), min(high, 1.0)
     return Axis(low, high, len(values) - len(shown))
+
+
+def _span(entry: LeaderboardEntry) -> tuple[float, float, float] | None:
+    """Value and interval; the value alone where there is none, None without a value."""
+    if entry.value is None:
+        return None
+    low = entry.value if entry.ci_low is None else entry.ci_low
+    high = entry.value if entry.ci_high is None else entry.ci_high
+    return entry.value, low, high
 
 
 def detectable_difference(rows: list[BoardRow]) -> float | None:

@@ -112,7 +112,7 @@ def _standings(actor: Actor, model: Repo) -> list[dict[str, Any]]:
         rows = leaderboard(actor, version)
         mine = [row for row in rows if row.entry.pk == entry.pk]
         if mine:
-            axis = axis_of(rows, version)
+            axis = axis_of(rows)
             found.append({"version": version, "row": mine[0], "axis": axis, "n": len(rows)})
     return found
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from evaluation.actions import leases
 from evaluation.actions.leases import Outcome, Progress
 from evaluation.actions.records import Measured, build_record, sign_record
+from evaluation.child import start_child
 from evaluation.errors import JobFailed, LeaseLost, RunCancelled, RunInterrupted
 from evaluation.models import ErrorFamily, Run, Score, Worker
 from evaluation.runner import watch_child
@@ -111,7 +112,7 @@ def _evaluate(run: Run, keeper: LeaseKeeper) -> Outcome:
             child = (
                 standby.child
                 if standby and standby.is_waiting
-                else workspace.start_child(space.job(), cage=workspace.cage(), limits=limits)
+                else start_child(space.job(), cage=workspace.cage(), limits=limits)
             )
         except CoreError as error:
             raise as_failure(error) from error
@@ -182,7 +183,7 @@ def _relay(keeper: LeaseKeeper, event: dict[str, Any]) -> None:
 def _require_success(run: Run, ended: JobOutcome) -> None:
     if ended.family is None:
         return
-    if ended.stderr_tail and ended.family == ErrorFamily.SYSTEM:
+    if ended.stderr_tail and ended.family == "system":
         logger.warning("run %s: the job's last words: %s", run.pk, ended.stderr_tail[-2000:])
     raise JobFailed(ended.family, ended.code, ended.message, **ended.details)
 

@@ -22,11 +22,11 @@ pytestmark = pytest.mark.slow
 class Person:
     """Somebody with a token, who uses the official client and the API."""
 
-    def __init__(self, site: LiveSite, name: str) -> None:
+    def __init__(self, site: LiveSite, name: str, *, is_new: bool = True) -> None:
         from huggingface_hub import HfApi
 
         self.name = name
-        self.token = site.user_with_token(name)
+        self.token = site.user_with_token(name) if is_new else site.create_token(name)
         self.hub = HfApi(endpoint=site.base_url, token=self.token)
         self.api = httpx2.Client(
             base_url=f"{site.base_url}/api/v1",
