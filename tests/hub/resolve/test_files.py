@@ -175,6 +175,7 @@ def test_private_file_is_read_by_those_who_may(cast, kind, role, path):
             response = call(url(repo, path, kind=kind))
             expected = 200 if allowed else 401 if role == "anonymous" else 404
             assert response.status_code == expected
+            body_of(response)
             if not allowed:
                 assert response["X-Error-Code"] == "RepoNotFound"
                 assert "X-Repo-Commit" not in response
