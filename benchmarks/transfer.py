@@ -6,6 +6,7 @@ new client home, a new repository and, for Xet, new content, so that nothing is 
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from benchmarks.report import Row, report
+from benchmarks.report import Row, compare, report
 from tests.support.live_site import LiveSite, free_port, wait_for
 
 SIZE_MIB = int(os.environ.get("SIZE_MIB", "1024"))
@@ -63,7 +64,6 @@ class Transfer:
         if endpoint == self.site.base_url:
             self.create_repo(repo_id)
         seconds = self.client(endpoint, env, "upload", repo_id, str(file))
-        self.last_repo = repo_id
         file.unlink()
         return seconds
 
@@ -132,14 +132,12 @@ class Transfer:
 
 
 def rate(work: str, ours_s: float, peer_s: float, peer: str, goal: float | None) -> Row:
-    """A row in MiB/s; the ratio is ours to the peer's."""
-    ours, theirs = SIZE_MIB / ours_s, SIZE_MIB / peer_s
-    return Row(
-        work=f"{SIZE_MIB} MiB {work} (peer: {peer})",
-        ours=ours,
-        peer=theirs,
-        unit="MiB/s",
-        ratio=ours / theirs,
+    """A row in MiB/s."""
+    return compare(
+        f"{SIZE_MIB} MiB {work} (peer: {peer})",
+        round(SIZE_MIB / ours_s, 1),
+        round(SIZE_MIB / peer_s, 1),
+        "MiB/s",
         goal=goal,
         higher_is_better=True,
     )
@@ -165,7 +163,8 @@ def unchecked_hub(folder: Path) -> Iterator[str]:
 def nginx(root: Path, folder: Path) -> Iterator[str]:
     port, config = free_port(), folder / "nginx.conf"
     config.write_text(
-        f"daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;\n"
+        f"user {getpass.getuser()}; daemon off; pid {folder}/nginx.pid;\n"
+        "error_log stderr; worker_processes 1;\n"
         "events { worker_connections 64; }\n"
         f"http {{ access_log off; sendfile on; server {{ listen 127.0.0.1:{port};"
         f" root {root}; }} }}\n"
