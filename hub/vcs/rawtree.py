@@ -6,6 +6,7 @@ folder ended with a slash.
 
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pygit2
@@ -44,12 +45,18 @@ def read_rows(repo: pygit2.Repository, oid: bytes) -> list[Row]:
     Raises:
         KeyError: there is no such tree.
     """
+    return list(iter_rows(repo, oid))
+
+
+def iter_rows(repo: pygit2.Repository, oid: bytes) -> Iterator[Row]:
+    """As `read_rows`, parsed as they are asked for: a first page costs what it holds."""
     if oid == EMPTY_TREE:
-        return []
+        return
     kind, data = repo.odb.read(pygit2.Oid(raw=oid))
     if kind != ObjectType.TREE:
         raise KeyError(oid.hex())
-    return [Row(*groups) for groups in _ROW.findall(data)]
+    for match in _ROW.finditer(data):
+        yield Row(*match.groups())
 
 
 class PathFinder:

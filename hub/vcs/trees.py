@@ -1,11 +1,11 @@
 """Reading trees: listings that are lazy, start anywhere, and tell LFS pointers from content."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pygit2
 
 from hub.lfs.pointer import POINTER_MAX_BYTES, LfsPointer, parse_pointer
-from hub.vcs.rawtree import SUBMODULE, Change, Row, TreeComparer, read_rows
+from hub.vcs.rawtree import SUBMODULE, Change, Row, TreeComparer, iter_rows, read_rows
 from hub.vcs.values import TreeEntry
 
 
@@ -23,8 +23,11 @@ def walk_tree(
         prefix: path of the tree with a final slash, or empty.
         after: segments, below the tree, of the last path already seen; empty to start at the top.
     """
-    rows = read_rows(repo, tree_oid)
-    seen = _seen_key(rows, after[0]) if after else b""
+    rows: Iterable[Row] = iter_rows(repo, tree_oid)
+    seen = b""
+    if after:
+        rows = read_rows(repo, tree_oid)
+        seen = _seen_key(rows, after[0])
     for row in rows:
         path = prefix + row.name.decode("utf-8", "replace")
         if row.sort_key < seen:
