@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,11 @@ def serious_faults(page: Any) -> list[str]:
 
 
 @pytest.fixture
-def person(live_workers: LiveSite) -> Person:
+def person(live_workers: LiveSite) -> Iterator[Person]:
     live_workers.create_user("petra", password=PASSWORD)
-    return Person(live_workers, "petra", is_new=False)
+    person = Person(live_workers, "petra", is_new=False)
+    yield person
+    person.api.close()
 
 
 def test_model_is_evaluated_from_its_page(
@@ -49,7 +52,7 @@ def test_model_is_evaluated_from_its_page(
     said: list[str] = []
     page.on("console", lambda message: message.type == "error" and said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    data = tmp_path / "data"
+    data = tmp_path / "reviews"
     data.mkdir()
     (data / "eval.yaml").write_text(EVAL_YAML)
     (data / "test.csv").write_text(CSV)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,10 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def person(live_workers: LiveSite) -> Person:
-    return Person(live_workers, "wanda")
+def person(live_workers: LiveSite) -> Iterator[Person]:
+    person = Person(live_workers, "wanda")
+    yield person
+    person.api.close()
 
 
 @pytest.fixture(scope="module")
