@@ -11,7 +11,7 @@ from hub.xet.errors import RangeNotSatisfiable
 
 MAX_RANGES = 64
 
-_ONE = re.compile(r"(\d{0,18})-(\d{0,18})")
+_ONE = re.compile(r"(\d{0,20})-(\d{0,20})")
 
 
 def parse_ranges(header: str, size_bytes: int) -> list[tuple[int, int]] | None:

@@ -22,7 +22,7 @@ from hub.xet.errors import FormatError
 from hub.xet.hashing import format_hash, keyed_hash
 from hub.xet.shard import ShardFile, parse_shard
 from hub.xet.xorb import decode_range
-from tests.hub.xet.conftest import CasClient
+from tests.support.cas import CasClient
 from tests.support.cast import Cast
 from tests.support.xet import MadeXorb, floats, make_file, make_shard, make_xorb, noise, split
 

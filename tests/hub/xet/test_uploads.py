@@ -11,6 +11,8 @@ from typing import Any
 
 import lz4.frame
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hub.actions.shards import register_shard
 from hub.actions.xorbs import store_xorb
@@ -22,7 +24,7 @@ from hub.xet.hashing import chunk_hash, format_hash
 from hub.xet.shard import MAX_SHARD_BYTES, ShardFile
 from hub.xet.terms import Term, TermList
 from hub.xet.xorb import MAX_UPLOAD_BYTES
-from tests.hub.xet.conftest import CasClient
+from tests.support.cas import CasClient
 from tests.support.cast import Cast, client_with
 from tests.support.xet import (
     MadeXorb,
@@ -418,3 +420,17 @@ def test_telemetry_is_taken_at_the_root(cas: CasClient) -> None:
     for path in ("/v1/telemetry", "/cas/v1/telemetry"):
         answer = cas.http.post(path, {"event": "x"}, content_type="application/json")
         assert answer.status_code == 200
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_bytes_get_an_answer_in_words(cas: CasClient, data: st.DataObject) -> None:
+    """Mutations of a good shard and of a good xorb: taken or refused, never an error of ours."""
+    cas.put_xorb(XORB)
+    shard = bytearray(make_shard([HONEST, make_file((XORB, 1, 3))], [XORB]))
+    body = bytearray(OTHER.body)
+    for target in (shard, body):
+        for _ in range(data.draw(st.integers(1, 3))):
+            target[data.draw(st.integers(0, len(target) - 1))] = data.draw(st.integers(0, 255))
+    assert cas.put_shard(bytes(shard)).status_code in {200, 400}
+    assert cas.put_body(format_hash(OTHER.hash), bytes(body)).status_code in {200, 400}
