@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from allauth.socialaccount.providers.github.views import GitHubOAuth2Adapter
+from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -133,6 +136,69 @@ def test_sign_out_needs_a_post(client: Client, person: User) -> None:
     assert "_auth_user_id" in client.session
     assert client.post("/accounts/logout/").status_code == 302
     assert "_auth_user_id" not in client.session
+
+
+# --- GitHub ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def github(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub login is configured, and GitHub answers that the caller is its user 77, `octo`."""
+    keys = {"client_id": "id", "secret": "s"}
+    settings.SOCIALACCOUNT_PROVIDERS = {"github": {"APPS": [keys]}}
+    monkeypatch.setattr(
+        OAuth2Client, "get_access_token", lambda *args, **kwargs: {"access_token": "t"}
+    )
+    answer = {"id": 77, "login": "octo", "name": "Octo", "email": "octo@example.org"}
+    monkeypatch.setattr(
+        GitHubOAuth2Adapter,
+        "complete_login",
+        lambda self, request, *args, **kwargs: self.get_provider().sociallogin_from_response(
+            request, answer
+        ),
+    )
+
+
+def come_back_from_github(client: Client):
+    location = client.post("/accounts/github/login/")["Location"]
+    assert location.startswith("https://github.com/login/oauth/authorize?")
+    state = parse_qs(urlsplit(location).query)["state"][0]
+    return client.get("/accounts/github/login/callback/", {"code": "c", "state": state})
+
+
+@pytest.mark.django_db
+def test_github_button_is_there_only_with_keys(client: Client) -> None:
+    assert "GitHub" not in client.get("/accounts/login/").content.decode()
+
+
+@pytest.mark.django_db
+def test_github_login_lets_a_newcomer_choose_a_name(client: Client, github: None) -> None:
+    make_organization("octo", admin=make_user("olive"))  # the name is taken here
+    assert 'action="/accounts/github/login/' in client.get("/accounts/login/").content.decode()
+    response = come_back_from_github(client)
+    assert response["Location"] == "/accounts/3rdparty/signup/"
+    assert client.get("/accounts/3rdparty/signup/").status_code == 200
+    taken = {"username": "octo", "email": "octo@example.org"}
+    response = client.post("/accounts/3rdparty/signup/", taken)
+    assert "username" in response.context["form"].errors
+    assert not User.objects.filter(email="octo@example.org").exists()
+    response = client.post("/accounts/3rdparty/signup/", taken | {"username": "octo-cat"})
+    assert response.status_code == 302
+    user = User.objects.get(username="octo-cat")
+    assert user.namespace.name == "octo-cat"
+    assert not user.has_usable_password()
+    assert client.session["_auth_user_id"] == str(user.pk)
+    again = Client()
+    assert come_back_from_github(again)["Location"] == "/"
+    assert again.session["_auth_user_id"] == str(user.pk)
+
+
+@pytest.mark.django_db
+def test_github_page_of_settings(client: Client, github: None) -> None:
+    user = make_user("perla")
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get("/accounts/3rdparty/").content.decode()
+    assert "Connect GitHub" in page
 
 
 # --- Profile ---------------------------------------------------------------------------------

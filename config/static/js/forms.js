@@ -36,6 +36,9 @@ document.addEventListener("change", (event) => {
 });
 showParts();
 
+// A form that came back starts at its first mistake.
+document.querySelector("main [aria-invalid='true']")?.focus();
+
 // Code snippets open on the client that the reader chose last.
 const rememberSnippet = (input) => {
   try { localStorage.setItem("snippet", input.value); } catch { /* private window */ }
