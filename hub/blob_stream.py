@@ -10,20 +10,23 @@ from hub.content import blob_content, blob_link
 from hub.errors import EntryNotFound
 from hub.models import Repo
 from hub.site import git_of
-from hub.vcs import TreeEntry
+from hub.vcs import Repository, TreeEntry
 
 AHEAD_BYTES = 1 << 20
 
 
-def open_file(repo: Repo, entry: TreeEntry) -> BinaryIO:
+def open_file(repo: Repo, entry: TreeEntry, *, git: Repository | None = None) -> BinaryIO:
     """The content of `entry`, to be closed by the caller; large content is read as it is asked for.
+
+    Args:
+        git: the repository, where the caller has it open already.
 
     Raises:
         EntryNotFound: the content of a large file is not stored, or not this repository's.
         StorageError, XetError: from here or while reading.
     """
     if entry.lfs is None:
-        return io.BytesIO(git_of(repo).read_blob(entry.oid))
+        return io.BytesIO((git or git_of(repo)).read_blob(entry.oid))
     link = blob_link(repo, entry.lfs.oid)
     if link is None:
         raise EntryNotFound(f"The content of {entry.path} is not stored here.")

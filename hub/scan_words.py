@@ -80,6 +80,6 @@ def finding_text(finding: Mapping[str, Any]) -> str:
     if words is None:
         return str(finding["message"])
     try:
-        return _(words) % finding["detail"]
+        return str(_(words) % finding["detail"])
     except (KeyError, TypeError, ValueError):
         return str(finding["message"])

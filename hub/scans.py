@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from django.core.cache import cache
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -24,6 +25,7 @@ from ml_core.scan.report import Verdict, worst
 
 IDS_PER_QUERY = 400
 MAX_FLAGGED = 100
+SUMMARY_KEPT_S = 600
 
 STATES: Mapping[str, str] = {
     Verdict.CLEAN: "clean",
@@ -174,8 +176,27 @@ def entry_statuses(
 
 
 def repo_security(repo: Repo, commit_sha: str) -> RepoSecurity:
-    """The summary over all files of a commit."""
+    """The summary over all files of a commit; kept for a while once its scan is done."""
     scan = _commit_scan(repo, commit_sha)
+    if scan is None or scan.state != ScanState.DONE:
+        return _summarize(repo, commit_sha, scan)
+    kept: RepoSecurity | None = cache.get(_summary_key(scan))
+    return kept or summarize_done(scan)
+
+
+def summarize_done(scan: CommitScan) -> RepoSecurity:
+    """The summary of a finished scan, computed afresh and kept for the next readers."""
+    summary = _summarize(scan.repo, scan.commit_sha, scan)
+    cache.set(_summary_key(scan), summary, SUMMARY_KEPT_S)
+    return summary
+
+
+def _summary_key(scan: CommitScan) -> str:
+    finished = scan.finished_at.timestamp() if scan.finished_at else 0
+    return f"repo-security:{scan.repo_id}:{scan.commit_sha}:{finished}"
+
+
+def _summarize(repo: Repo, commit_sha: str, scan: CommitScan | None) -> RepoSecurity:
     entries = [e for e in git_of(repo).tree(commit_sha, recursive=True) if e.kind == "file"]
     statuses = _statuses(entries, _waiting_state(scan))
     flagged = sorted(

@@ -6,9 +6,10 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -20,11 +21,11 @@ from hub.blob_stream import open_file
 from hub.doorbell import ring
 from hub.errors import HubError
 from hub.models import CommitScan, FileScan, Ref, Repo, ScanState
-from hub.scans import content_id, file_name, repo_security, stored_scans
+from hub.scans import content_id, file_name, stored_scans, summarize_done
 from hub.site import git_of
 from hub.storable import storable
 from hub.storage.errors import StorageError
-from hub.vcs import TreeEntry
+from hub.vcs import Repository, TreeEntry
 from hub.vcs.errors import VcsError
 from hub.xet.errors import XetError
 from ml_core.scan import SCANNER_SET, ScanLimits, ScanReport, scan_file
@@ -39,6 +40,8 @@ RETRY_FOR = timedelta(days=1)
 LOST_AFTER = timedelta(minutes=2)
 SWEEP_LIMIT = 200
 MAX_SOURCE_ERRORS = 3
+BATCH_ROWS = 100
+BATCH_S = 2.0
 VERDICTS = {"unsafe": "dangerous", "suspicious": "suspicious", "error": "failed", "clean": "clean"}
 
 
@@ -93,7 +96,7 @@ def queue_scan(*, repo_id: int, commit_sha: str) -> None:
 def scan_commit(*, repo_id: int, commit_sha: str) -> CommitScan | None:
     """Scans those files of a commit that no current scanner has seen, for as long as a slice lasts.
 
-    Each file's reports are stored as they come, so an interruption loses one file's work at most.
+    Reports are stored every other second, so an interruption loses little work.
     What is left after the slice waits in the queue again. None where there was nothing to claim.
     """
     if not _claim(repo_id, commit_sha):
@@ -159,42 +162,51 @@ def _scan_files(scan: CommitScan) -> bool:
         SourceError: after all the others, if a file could not be read; at once if many cannot.
     """
     deadline = monotonic() + SLICE_S
+    git = git_of(scan.repo)
     errors: list[SourceError] = []
-    for entry in _unscanned(scan.repo, scan.commit_sha):
-        if monotonic() > deadline:
-            return False
-        try:
-            _store(entry, _reports(scan.repo, entry))
-        except SourceError as error:
-            errors.append(error)
-        if len(errors) >= MAX_SOURCE_ERRORS:
-            break
+    with _Batch() as batch:
+        for waiting in _unscanned(git, scan.commit_sha):
+            if monotonic() > deadline:
+                return False
+            try:
+                batch.add(waiting, _reports(scan.repo, git, waiting.entry))
+            except SourceError as error:
+                errors.append(error)
+            if len(errors) >= MAX_SOURCE_ERRORS:
+                break
     if errors:
         raise errors[0]
     return True
 
 
-def _unscanned(repo: Repo, commit_sha: str) -> Iterator[TreeEntry]:
+@dataclass(frozen=True)
+class _Waiting:
+    """A file to scan, and the rows of earlier scanners that its reports replace."""
+
+    entry: TreeEntry
+    stale_ids: tuple[int, ...]
+
+
+def _unscanned(git: Repository, commit_sha: str) -> Iterator[_Waiting]:
     """Files without reports of the present set of scanners, each content and name once."""
-    tree = git_of(repo).tree(commit_sha, recursive=True)
-    entries = [entry for entry in tree if entry.kind == "file"]
+    entries = [e for e in git.tree(commit_sha, recursive=True) if e.kind == "file"]
     rows = stored_scans(entries)
     seen: set[tuple[str, str]] = set()
     for entry in entries:
         key = (content_id(entry), file_name(entry.path))
-        if key in seen or any(r.scanner_version.endswith(_suffix()) for r in rows.get(key, [])):
-            continue
-        seen.add(key)
-        yield entry
+        known = rows.get(key, [])
+        if key not in seen and not any(r.scanner_version.endswith(_suffix()) for r in known):
+            seen.add(key)
+            yield _Waiting(entry, tuple(row.pk for row in known))
 
 
 def _suffix() -> str:
     return f"+{SCANNER_SET}"
 
 
-def _reports(repo: Repo, entry: TreeEntry) -> list[ScanReport]:
+def _reports(repo: Repo, git: Repository, entry: TreeEntry) -> list[ScanReport]:
     try:
-        with closing(open_file(repo, entry)) as stream:
+        with closing(open_file(repo, entry, git=git)) as stream:
             watched = WatchedStream(stream)
             name = file_name(entry.path)
             stream_of_file = cast(BinaryIO, watched)
@@ -210,29 +222,52 @@ def _limits() -> ScanLimits:
     return ScanLimits(max_read_bytes=min(standard.max_read_bytes, settings.MAX_SCAN_FILE_BYTES))
 
 
-def _store(entry: TreeEntry, reports: Sequence[ScanReport]) -> None:
-    """Replaces what is known of a file by `reports`."""
-    key = {"content_id": content_id(entry), "file_name": file_name(entry.path)}
-    rows = [
-        FileScan(
-            **key,
-            scanner=report.scanner,
-            scanner_version=(report.version + _suffix())[-40:],
-            verdict=report.verdict.value,
-            findings=storable([finding.to_json() for finding in report.findings]),
-        )
-        for report in reports
-    ]
-    with transaction.atomic():
-        FileScan.objects.filter(**key).delete()
-        # Of two workers on the same file both are right; the first to store wins.
-        FileScan.objects.bulk_create(rows, ignore_conflicts=True)
+class _Batch:
+    """Reports stored a few dozen files at a time: one transaction a file would be the slowest part.
+
+    Leaving the block stores the rest, also when it is left by an error.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[FileScan] = []
+        self._stale_ids: list[int] = []
+        self._stored_at = monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store()
+
+    def add(self, waiting: _Waiting, reports: Sequence[ScanReport]) -> None:
+        self._stale_ids += waiting.stale_ids
+        self._rows += [_row(waiting.entry, report) for report in reports]
+        if len(self._rows) >= BATCH_ROWS or monotonic() - self._stored_at > BATCH_S:
+            self._store()
+
+    def _store(self) -> None:
+        with transaction.atomic():
+            FileScan.objects.filter(pk__in=self._stale_ids).delete()
+            # Of two workers on the same file both are right; the first to store wins.
+            FileScan.objects.bulk_create(self._rows, ignore_conflicts=True)
+        self._rows, self._stale_ids, self._stored_at = [], [], monotonic()
+
+
+def _row(entry: TreeEntry, report: ScanReport) -> FileScan:
+    return FileScan(
+        content_id=content_id(entry),
+        file_name=file_name(entry.path),
+        scanner=report.scanner,
+        scanner_version=(report.version + _suffix())[-40:],
+        verdict=report.verdict.value,
+        findings=storable([finding.to_json() for finding in report.findings]),
+    )
 
 
 def _finish(scan: CommitScan, state: ScanState, *, error: str = "") -> CommitScan:
     scan.state, scan.error, scan.finished_at = state, error, timezone.now()
     if state == ScanState.DONE:
-        scan.verdict = VERDICTS.get(repo_security(scan.repo, scan.commit_sha).state, "")
+        scan.verdict = VERDICTS.get(summarize_done(scan).state, "")
     _save(scan, ["state", "error", "finished_at", "verdict"])
     return scan
 

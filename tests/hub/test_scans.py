@@ -198,7 +198,9 @@ class _Failing(io.BytesIO):
 def test_storage_that_fails_in_the_middle_is_tried_again(repo, monkeypatch):
     sha = commit_large(repo, {"model.bin": zipped(pickle.dumps(1))})
     with monkeypatch.context() as patched:
-        patched.setattr(scans, "open_file", lambda repo, entry: _Failing(b"x" * entry.size_bytes))
+        patched.setattr(
+            scans, "open_file", lambda repo, entry, git: _Failing(b"x" * entry.size_bytes)
+        )
         assert scanned(repo, sha).state == ScanState.FAILED
         assert not FileScan.objects.exists()
     assert scanned(repo, sha).verdict == "clean"

@@ -250,10 +250,22 @@ names = st.sampled_from(
      "config.json", "README.md", "a.joblib", "a.png", "a"]
 )  # fmt: skip
 starts = st.sampled_from(
-    [b"", b"PK\x03\x04", b"\x80\x04", b"\x93NUMPY\x01\x00", b"GGUF\x03\x00\x00\x00", b"\x1f\x8b\x08",
-     b"BZh9", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", struct.pack("<Q", 20) + b"{", b"x\x9c",
-     bytes(257) + b"ustar\x00", b"{\"auto_map\":"]
-)  # fmt: skip
+    [
+        b"",
+        b"PK\x03\x04",
+        b"\x80\x04",
+        b"\x93NUMPY\x01\x00",
+        b"GGUF\x03\x00\x00\x00",
+        b"\x1f\x8b\x08",
+        b"BZh9",
+        b"\xfd7zXZ\x00",
+        b"7z\xbc\xaf\x27\x1c",
+        struct.pack("<Q", 20) + b"{",
+        b"x\x9c",
+        bytes(257) + b"ustar\x00",
+        b'{"auto_map":',
+    ]
+)
 
 
 @given(names, starts, st.binary(max_size=300))
