@@ -4,8 +4,6 @@ A revision is one path segment; a `/` inside it arrives quoted (`refs%2Fpr%2F3`)
 through routing as `QUOTED_SLASH` (see `config.middleware.QuotedSlashMiddleware`).
 """
 
-from urllib.parse import quote
-
 QUOTED_SLASH = "\x1f"
 
 
@@ -30,7 +28,8 @@ class RevisionConverter:
         return value.replace(QUOTED_SLASH, "/")
 
     def to_url(self, value: str) -> str:
-        return quote(value, safe="")
+        # Django quotes what it is given, and so would quote a quoted slash once more.
+        return value.replace("/", QUOTED_SLASH)
 
 
 class FilePathConverter:
@@ -42,4 +41,4 @@ class FilePathConverter:
         return value.replace(QUOTED_SLASH, "/")
 
     def to_url(self, value: str) -> str:
-        return quote(value)
+        return value

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from django.urls import reverse
 
 from hub.actions.repos import move_repo
 from hub.site import git_of
@@ -132,6 +133,21 @@ def test_range_of_a_file_that_changed_is_the_whole_new_file(client, repo, sha):
     other = client.get(url(repo, "README.md"), headers={"range": "bytes=0-1", "if-range": '"x"'})
     assert (same.status_code, other.status_code) == (206, 200)
     assert body_of(other) == TEXT
+
+
+@pytest.mark.parametrize("path", ["a b.txt", "100%.txt", "50%25.txt", "what?.txt", "a#b", "é模.md"])
+@pytest.mark.parametrize("branch", ["main", "feature/x", "100%", "a%2Fb"])
+@pytest.mark.parametrize("view", ["resolve", "raw", "blob"])
+def test_addresses_of_our_pages_lead_to_the_file(cast, repo, path, branch, view):
+    if branch != "main":
+        git_of(repo).create_ref(f"refs/heads/{branch}", repo.head_sha)
+    commit(repo, {path: b"text"}, ref=f"refs/heads/{branch}")
+    address = reverse(
+        view, kwargs={"namespace": "guild", "name": repo.name, "revision": branch, "path": path}
+    )
+    response = cast.web_client("owner").get(address, RAW_URI=address)
+    assert response.status_code == 200
+    assert b"text" in body_of(response)
 
 
 def test_missing_file_names_the_commit(client, repo, sha):
