@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -57,7 +58,7 @@ def receives(event_type: type) -> Callable[[Callable[[Any], None]], Callable[[An
 def emit(event: Event) -> None:
     """Delivers `event` after commit. A receiver that fails is logged and spoils nothing."""
     for receiver in _receivers[type(event)]:
-        transaction.on_commit(lambda receiver=receiver: _deliver(receiver, event))
+        transaction.on_commit(partial(_deliver, receiver, event))
 
 
 def _deliver(receiver: Callable[[Any], None], event: Event) -> None:

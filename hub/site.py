@@ -36,7 +36,8 @@ def git_of(repo: Repo) -> Repository:
 def base_url(request: HttpRequest | Request | None = None) -> str:
     """Base of absolute URLs: the configured one, else the host this request came to."""
     if settings.PUBLIC_URL or request is None:
-        return settings.PUBLIC_URL or settings.HUB_URL
+        configured: str = settings.PUBLIC_URL or settings.HUB_URL
+        return configured
     return f"{request.scheme}://{request.get_host()}"
 
 

@@ -1,4 +1,4 @@
-"""Makes what tests need through the actions users reach, so that a test starts from a true state."""
+"""Makes what tests need through the actions users reach, so that each starts from a true state."""
 
 from __future__ import annotations
 
