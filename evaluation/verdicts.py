@@ -9,11 +9,9 @@ from pathlib import Path
 
 from evaluation.cage import MIB, Cage, Job, Limits
 from ml_core.data.predictions import open_plain_file
-from ml_core.errors import Code, CoreError, ErrorReport, Family
+from ml_core.errors import ERROR_FILE, EXIT_USER_ERROR, Code, CoreError, ErrorReport, Family
 
-ERROR_FILE = "error.json"
 MAX_REPORT_BYTES = 256 << 10
-EXIT_USER_ERROR = 3
 SIGNAL_BASE = 128
 
 

@@ -73,7 +73,7 @@ def visible_paths(named: Iterable[Path]) -> list[Path]:
             wanted.append(path.parent.parent / "blobs")
     kept: list[Path] = []
     for path in sorted({Path(os.path.abspath(path)) for path in wanted}):  # noqa: PTH100  # keep links
-        inside_system = path.is_relative_to("/usr")
+        inside_system = path.is_relative_to("/usr") or path == Path("/")
         if path.exists() and not inside_system and not any(path.is_relative_to(k) for k in kept):
             kept.append(path)
     return kept

@@ -13,6 +13,12 @@ from typing import ClassVar, Literal, get_args
 Family = Literal["user", "system", "cancelled", "timeout"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
+ERROR_FILE = "error.json"
+"""Where a job leaves its report, beside its results."""
+EXIT_USER_ERROR = 3
+"""Exit status of a job that ended with an error of the family `user`; 1 for any other."""
+EXIT_OTHER_ERROR = 1
+
 MAX_MESSAGE_CHARS = 4000
 MAX_CODE_CHARS = 64
 

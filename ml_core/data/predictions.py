@@ -11,6 +11,7 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -144,18 +145,17 @@ def _checked(table: pa.Table, item_ids: tuple[str, ...], labels: tuple[str, ...]
 
 def _probabilities(column: pa.ChunkedArray, index: Ints, width: int) -> NDArray[np.float32]:
     """Dense rows; a predicted item must have `width` finite values, its prediction the largest."""
+    answered = index != MISSING
     rows = np.full((len(index), width), np.nan, dtype=np.float32)
-    for at, values in enumerate(column.to_pylist()):
-        if index[at] == MISSING:
-            continue
-        if values is None or len(values) != width:
-            raise ValueError("a row has another number of probabilities than there are labels")
-        rows[at] = values
-    held = rows[index != MISSING]
-    if not np.isfinite(held).all():
+    lists = column.filter(pa.array(answered)).cast(SCHEMA.field("probabilities").type)
+    if lists.null_count or not pc.all(pc.equal(pc.list_value_length(lists), width)).as_py():
+        raise ValueError("a row has another number of probabilities than there are labels")
+    values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(-1, width)
+    if not np.isfinite(values).all():
         raise ValueError("a probability is no number")
-    if len(held) and (held.argmax(axis=1) != index[index != MISSING]).any():
+    if (values.argmax(axis=1) != index[answered]).any():
         raise ValueError("a prediction is not the label of the largest probability")
+    rows[answered] = values
     return rows
 
 

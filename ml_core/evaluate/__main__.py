@@ -17,12 +17,17 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from ml_core.errors import Code, CoreError, ErrorReport, PlatformError, UserError
+from ml_core.errors import (
+    ERROR_FILE,
+    EXIT_OTHER_ERROR,
+    EXIT_USER_ERROR,
+    Code,
+    CoreError,
+    ErrorReport,
+    PlatformError,
+    UserError,
+)
 from ml_core.specs import EvaluationSpec
-
-ERROR_FILE = "error.json"
-EXIT_USER_ERROR = 3
-EXIT_OTHER_ERROR = 1
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",

@@ -242,6 +242,14 @@ def test_predictions_survive_the_file(tmp_path):
     assert table.column("probabilities").to_pylist()[1] is None
 
 
+def test_predictions_that_are_all_missing_survive_the_file(tmp_path):
+    made = predictions(missing=range(4))
+    write_predictions(made, tmp_path / "p.parquet")
+    read = read_predictions(tmp_path / "p.parquet", made.item_ids, made.labels)
+    assert read.n_missing == 4
+    assert np.isnan(read.probabilities).all()
+
+
 def test_predictions_are_put_back_in_the_order_asked_for(tmp_path):
     made = predictions()
     write_predictions(made, tmp_path / "p.parquet")
@@ -275,7 +283,7 @@ def rows(**change):
         (rows().drop_columns(["error"]), "other columns"),
         (rows().append_column("x", pa.array([1, 2])), "other columns"),
         (rows().set_column(1, "prediction", pa.array([0, 1])), "no label"),
-        (rows().set_column(2, "probabilities", pa.array(["x", "y"])), "number"),
+        (rows().set_column(2, "probabilities", pa.array(["x", "y"])), "cast"),
     ],
 )
 def test_predictions_that_were_not_asked_for_are_refused(table, words, tmp_path):
