@@ -102,10 +102,17 @@ def is_true(value: object) -> bool:
 
 
 def text_of(body: dict[str, Any], key: str, *, default: str | None = None) -> str:
-    """The string at `key`. Raises `InvalidInput` where it is missing or no string."""
+    """The string at `key`. Raises `InvalidInput` where it is missing or no proper text."""
     value = body.get(key)
     if value is None:
         value = default
     if not isinstance(value, str):
         raise InvalidInput(f"“{key}” must be given as a string.")
+    return proper_text(value, key)
+
+
+def proper_text(value: str, key: str) -> str:
+    """`value`, if a database can hold it. Raises `InvalidInput` for NUL and lone surrogates."""
+    if "\0" in value or value != value.encode(errors="ignore").decode():
+        raise InvalidInput(f"“{key}” contains characters that are no text.")
     return value

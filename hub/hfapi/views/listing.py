@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 
 from hub.auth import Actor
 from hub.errors import InvalidInput
-from hub.hfapi.base import HubView, is_true
+from hub.hfapi.base import HubView, is_true, proper_text
 from hub.hfapi.pagination import limit_of, page_answer
 from hub.hfapi.repo_info import RepoView, describe_repo, list_fields
 from hub.models import Repo, TokenScope
@@ -47,6 +47,9 @@ class ListRepos(HubView):
 
 
 def _filter_of(query: QueryDict) -> RepoFilter:
+    for key, values in query.lists():
+        for value in values:
+            proper_text(value, key)
     return RepoFilter(
         search=query.getlist("search"),
         author=query.get("author", ""),

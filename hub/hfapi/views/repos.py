@@ -120,9 +120,7 @@ def _type_in(body: dict[str, Any]) -> str:
 def _id_in(body: dict[str, Any]) -> tuple[str | None, str]:
     """Namespace (None: the caller's own) and name; some tools put both into `name`."""
     name = text_of(body, "name")
-    owner = body.get("organization")
-    if owner is not None and not isinstance(owner, str):
-        raise InvalidInput("“organization” must be a string.")
+    owner = text_of(body, "organization", default="")
     if not owner and name.count("/") == 1:
         owner, name = name.split("/")
     return owner or None, name

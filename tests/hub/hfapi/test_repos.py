@@ -388,6 +388,21 @@ def test_constants_answer_anyone(anonymous_api: HubApi) -> None:
     assert anonymous_api.head("/api/telemetry/a/b").status_code == 200
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\0"])
+def test_text_that_no_database_holds_is_refused(owner_api: HubApi, text: str) -> None:
+    move = {"fromRepo": f"guild/{text}", "toRepo": f"{text}/x", "type": "model"}
+    for answer in (
+        owner_api.post("/api/repos/create", {"name": text}),
+        owner_api.post("/api/repos/create", {"name": "x", "organization": text}),
+        owner_api.send("DELETE", "/api/repos/delete", {"name": text, "organization": "guild"}),
+        owner_api.send("DELETE", "/api/repos/delete", {"name": "x", "organization": text}),
+        owner_api.post("/api/repos/move", move),
+    ):
+        assert (answer.status_code, answer["X-Error-Code"]) == (400, "InvalidInput")
+    for key in ("search", "author", "filter", "pipeline_tag", "library", "cursor", "sort"):
+        assert owner_api.get(f"/api/models?{key}=a%00b").status_code == 400, key
+
+
 def test_request_id_is_echoed(anonymous_api: HubApi) -> None:
     answer = anonymous_api.client.get("/api/models/x/y", headers={"X-Request-Id": "abc-1"})
     assert answer["X-Request-Id"] == "abc-1"
