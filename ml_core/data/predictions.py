@@ -148,7 +148,8 @@ def _probabilities(column: pa.ChunkedArray, index: Ints, width: int) -> NDArray[
     answered = index != MISSING
     rows = np.full((len(index), width), np.nan, dtype=np.float32)
     lists = column.filter(pa.array(answered)).cast(SCHEMA.field("probabilities").type)
-    if lists.null_count or not pc.all(pc.equal(pc.list_value_length(lists), width)).as_py():
+    lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
+    if lengths not in ([], [width]):
         raise ValueError("a row has another number of probabilities than there are labels")
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(-1, width)
     if not np.isfinite(values).all():
