@@ -34,8 +34,8 @@ def icon(name: str, css: str = "", label: str = "") -> SafeString:
         else SafeString('aria-hidden="true"')
     )
     return format_html(
-        '<svg class="icon {}" {}><use href="{}#{}"></use></svg>',
-        css,
+        '<svg class="{}" {}><use href="{}#{}"></use></svg>',
+        f"icon {css}" if css else "icon",
         meaning,
         static("img/icons.svg"),
         name,
