@@ -346,6 +346,7 @@ WARM_JOBS = env.bool("WARM_JOBS", default=True)
 """Keep one child with its imports done ready for the next run, at about 300 MB of memory."""
 WORKER_DIR = Path(env.str("WORKER_DIR", default=str(DATA_DIR / "worker"))).resolve()
 """Working folders of jobs and the worker's own Hub cache."""
+WORKER_CACHE_LIMIT_BYTES = env.int("WORKER_CACHE_LIMIT_BYTES", default=50 * 1024**3)
 INSTANCE_KEY = secret(
     "INSTANCE_KEY",
     directory=SECRETS_DIR,

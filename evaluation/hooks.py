@@ -22,6 +22,7 @@ def prepare_worker(sender: Any, **kwargs: Any) -> None:
         return
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     import datasets  # noqa: F401  (a second that no run has to wait for)
 
     from evaluation.worker import execution, presence, workspace  # noqa: F401

@@ -24,6 +24,7 @@ from evaluation.runner import watch_child
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker import workspace
 from evaluation.worker.background import Background
+from evaluation.worker.cache import trim_cache_now_and_then
 from evaluation.worker.fetch import Source, fetch_model
 from evaluation.worker.inputs import Job, as_failure, prepare_job
 from evaluation.worker.lease import LeaseKeeper
@@ -53,6 +54,9 @@ def execute_next_run(*, worker: Worker | None = None) -> Run | None:
     if run is None:
         return None
     execute_run(run=run)
+    trim_cache_now_and_then(
+        settings.WORKER_DIR / "cache", limit_bytes=settings.WORKER_CACHE_LIMIT_BYTES
+    )
     return run
 
 

@@ -100,9 +100,10 @@ def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:
 
 def _converted(dataset: Source, folder: Path, task: dict[str, Any]) -> Path:
     """One parquet file made by the `datasets` library from whatever the split is kept in."""
-    from datasets import Image, load_dataset
+    from datasets import load_dataset
 
     fetch_files(dataset, _card_of(dataset), folder)
+    target = folder.parent / "split.parquet"
     try:
         table = load_dataset(
             str(folder),
@@ -110,16 +111,38 @@ def _converted(dataset: Source, folder: Path, task: dict[str, Any]) -> Path:
             split=task["split"],
             cache_dir=str(folder.parent / "converted"),
         )
-        for column, feature in table.features.items():
-            if isinstance(feature, Image):
-                table = table.cast_column(column, Image(decode=False))
-        target = folder.parent / "split.parquet"
-        table.to_parquet(str(target))
+        with_files_inside(table, folder).to_parquet(str(target))
+    except JobFailed:
+        raise
     except Exception as error:
         text = str(error).replace(str(folder), "the data set").splitlines() or [""]
         message = f"The data files cannot be read: {text[0][:500]}"
         raise JobFailed("user", "dataset_unreadable", message, problem=text[0][:500]) from error
     return target
+
+
+def with_files_inside(table: Any, folder: Path) -> Any:
+    """`table` with its images as bytes; those it names by path must lie in `folder`.
+
+    Raises:
+        JobFailed: a row names a file that is not of the data set.
+    """
+    from datasets import Image
+    from datasets.table import embed_table_storage
+
+    images = [column for column, kind in table.features.items() if isinstance(kind, Image)]
+    for column in images:
+        table = table.cast_column(column, Image(decode=False))
+    if not images:
+        return table
+    root = folder.resolve()
+    for row in table.select_columns(images):
+        for value in row.values():
+            named = value and value["bytes"] is None and value["path"]
+            if named and not Path(named).resolve().is_relative_to(root):
+                text = "A row of the data names a file outside the data set."
+                raise JobFailed("user", "dataset_files_outside", text)
+    return table.with_format("arrow").map(embed_table_storage, batched=True).with_format(None)
 
 
 def _card_of(dataset: Source) -> list[str]:
