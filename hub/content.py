@@ -63,7 +63,10 @@ class _StoredObject:
     key: str
 
     def stream(self, start: int, end: int) -> Iterator[bytes]:
-        return store().stream(self.key, start, end)
+        try:
+            return store().stream(self.key, start, end)
+        except KeyMissing:
+            raise EntryNotFound("The content is no longer stored.") from None
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ class Batch:
         if item.oid in linked:
             return {} if linked[item.oid] == item.size else _size_error(linked[item.oid])
         upload = self._parts_action(item) if is_multipart else self._action("upload", item)
-        verify = {"href": f"{self.lfs_url}/verify", **_lifetime()}
+        query = signed_query(Transfer("verify", item.oid, item.size, self.repo, self.actor))
+        verify = {"href": f"{self.lfs_url}/verify?{query}", **_lifetime()}
         return {"authenticated": True, "actions": {"upload": upload, "verify": verify}}
 
     def _action(self, verb: Verb, item: WantedObject) -> _Json:

@@ -21,7 +21,7 @@ from hub.auth import Actor
 from hub.errors import PermissionDenied
 from hub.models import AccessToken, Repo, User
 
-Verb = Literal["download", "upload", "part", "complete"]
+Verb = Literal["download", "upload", "part", "complete", "verify"]
 
 _SALT = "hub.lfs.transfer"
 _FIELDS = ("repo", "size", "user", "token", "upload", "part_bytes", "expires")

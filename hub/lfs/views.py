@@ -60,9 +60,15 @@ def batch(request: HttpRequest, repo_type: str, namespace: str, name: str) -> Ht
 @_lfs_view
 @require_POST
 def verify(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponseBase:
-    """Whether an object has arrived: clients ask after an upload."""
-    repo = get_repo_for_write(token_actor_of(request), repo_type, namespace, name)
+    """Whether an object has arrived: clients ask after an upload.
+
+    Hub clients send their token here, git-lfs relies on the address alone.
+    """
     wanted = parse_object(_json_body(request))
+    if "signature" in request.GET:
+        repo = open_transfer("verify", wanted.oid, request.GET.dict()).repo
+    else:
+        repo = get_repo_for_write(token_actor_of(request), repo_type, namespace, name)
     link = blob_link(repo, wanted.oid)
     if link is None:
         raise NotFound("This object has not arrived, or its bytes were not what was promised.")

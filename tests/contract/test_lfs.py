@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -141,6 +142,43 @@ print(hf_hub_download("parts/m", "l.bin"))
         assert "/parts/6" in site.log("web")
         assert [p for p in (site.data_dir / "store" / "uploads").rglob("*") if p.is_file()] == []
         assert received_files(site) == []
+
+
+def test_git_lfs_pushes_and_fetches(live_site, token, repo, git_lfs, tmp_path):
+    """git-lfs itself; the refs of git go another way, so its remote is a local folder."""
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "GIT_TERMINAL_PROMPT": "0"}
+
+    def git(*arguments):
+        done = subprocess.run(
+            ["git", *arguments], cwd=work, env=env, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    git("init", "-q", "-b", "main")
+    git("init", "-q", "--bare", str(tmp_path / "remote.git"))
+    git("lfs", "install", "--local")
+    host = live_site.base_url.removeprefix("http://")
+    for name, value in {
+        "user.name": "a",
+        "user.email": "a@b.c",
+        "lfs.url": f"http://anyone:{token}@{host}/{repo}.git/info/lfs",
+        "remote.origin.url": str(tmp_path / "remote.git"),
+    }.items():
+        git("config", name, value)
+    data = os.urandom(2_000_000)
+    git("lfs", "track", "*.bin")
+    (work / "x.bin").write_bytes(data)
+    git("add", ".")
+    git("commit", "-qm", "x")
+    git("push", "-q", "origin", "main")
+    assert is_known(live_site, hashlib.sha256(data).hexdigest())
+    shutil.rmtree(work / ".git" / "lfs" / "objects")
+    git("lfs", "fetch", "origin", "main")
+    git("lfs", "fsck")
 
 
 def test_unchanged_content_is_not_sent_again(client, tmp_path):

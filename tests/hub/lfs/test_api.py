@@ -338,6 +338,22 @@ def test_verify_over_the_cast(cast, role):
     assert response.status_code == expected
 
 
+def test_address_of_verify_needs_no_token_and_serves_one_object(owner, repo):
+    wanted = actions(ask(owner, repo))
+    store_blob(repo, DATA)
+    other = store_blob(repo, b"other")
+    href = local(wanted["verify"]["href"])
+
+    def verify(oid, size, href=href):
+        body = json.dumps({"oid": oid, "size": size})
+        return Client().post(href, body, content_type=MEDIA).status_code
+
+    assert verify(OID, len(DATA)) == 200
+    assert verify(other.sha256, 5) == 403
+    assert verify(OID, len(DATA), local(wanted["upload"]["href"])) == 405
+    assert verify(OID, len(DATA), href.partition("?")[0]) == 401
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from hub.actions.repos import move_repo
-from hub.site import git_of
+from hub.site import git_of, store
+from hub.storage import Store
 from hub.vcs import AddPointer
 from hub.vcs.values import Signature
 from tests.support.cast import ROLES
@@ -223,10 +224,13 @@ def test_pointer_to_content_of_another_repository_gives_nothing(cast, client, re
     assert body_of(client.get(url(other, "stolen"))) == LARGE
 
 
-def test_content_lost_from_the_store_is_said_to_be_missing(client, repo, sha):
-    from hub.site import store
-
+@pytest.mark.parametrize("is_local", [True, False])
+def test_content_lost_from_the_store_is_said_to_be_missing(
+    client, repo, sha, monkeypatch, is_local
+):
     store().delete(f"lfs/{SHA256[:2]}/{SHA256[2:4]}/{SHA256}")
+    if not is_local:
+        monkeypatch.setattr(Store, "local_path", lambda self, key: None)
     response = client.get(url(repo, "model.safetensors"))
     assert (response.status_code, response["X-Error-Code"]) == (404, "EntryNotFound")
 
@@ -290,6 +294,13 @@ def test_only_reading_is_allowed(client, repo, sha):
         assert call(url(repo, "README.md")).status_code == 405
 
 
+def test_content_of_a_bucket_is_passed_through(client, repo, sha, monkeypatch):
+    monkeypatch.setattr(Store, "local_path", lambda self, key: None)
+    assert body_of(client.get(url(repo, "model.safetensors"))) == LARGE
+    response = client.get(url(repo, "model.safetensors"), headers={"range": "bytes=7-9"})
+    assert (response.status_code, body_of(response)) == (206, LARGE[7:10])
+
+
 def test_front_server_is_told_where_the_file_lies(client, repo, sha, settings):
     settings.ACCEL_REDIRECT_PREFIX = "/_store"
     response = client.get(url(repo, "model.safetensors"))
@@ -300,8 +311,6 @@ def test_front_server_is_told_where_the_file_lies(client, repo, sha, settings):
 
 
 def test_store_that_signs_is_redirected_to(client, repo, sha, settings, monkeypatch):
-    from hub.storage import Store
-
     signed = "https://bucket.example/key?sig=1"
     monkeypatch.setattr(Store, "signed_url", lambda self, key, *, expires_s: signed)
     assert body_of(client.get(url(repo, "model.safetensors"))) == LARGE
