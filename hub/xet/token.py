@@ -48,23 +48,16 @@ class CasGrant:
     actor: Actor
 
 
-def issue_token(
-    *, repo: Repo, actor: Actor, can_write: bool, is_proposal: bool = False
-) -> IssuedToken:
-    """A token for `repo`.
-
-    Args:
-        is_proposal: the upload is for a pull request, which a reader of the repository may open.
-    """
+def issue_token(*, repo: Repo, actor: Actor, can_write: bool) -> IssuedToken:
+    """A token for `repo`, which ends with the access token behind it at the latest."""
     expires_at = int(time.time()) + settings.XET_TOKEN_LIFETIME_S
     if actor.token and actor.token.expires_at:
         expires_at = min(expires_at, int(actor.token.expires_at.timestamp()))
-    scope = ("p" if is_proposal else "w") if can_write else "r"
     claims = {
         "r": repo.pk,
         "u": actor.user.pk if actor.user else None,
         "t": actor.token.pk if actor.token else None,
-        "s": scope,
+        "s": "w" if can_write else "r",
         "e": expires_at,
     }
     return IssuedToken(signing.dumps(claims, salt=_TOKEN_SALT), expires_at)
@@ -91,7 +84,7 @@ def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
     level = level_of(actor, repo) if repo else Level.NONE
     if repo is None or level < Level.READ:
         raise RepoNotFound
-    if claims["s"] == "w" and needs_write and level < Level.WRITE:
+    if needs_write and level < Level.WRITE:
         raise PermissionDenied(f"You may no longer change {repo.full_name}.")
     return CasGrant(repo, actor)
 

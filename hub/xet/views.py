@@ -22,12 +22,13 @@ from hub.errors import (
     AuthenticationRequired,
     InvalidInput,
     NotFound,
+    NotServed,
     PermissionDenied,
     RangeNotSatisfiable,
     RepoNotFound,
     TooLarge,
 )
-from hub.models import Repo, RepoType, RepoXorb, TokenScope, XetFile, Xorb
+from hub.models import Repo, RepoType, RepoXorb, XetFile, Xorb
 from hub.site import base_url, git_of
 from hub.xet import dedup, errors
 from hub.xet.bodies import RequestBody
@@ -71,14 +72,11 @@ def write_token_route(
 ) -> HttpResponse:
     """`GET /api/{kind}/{namespace}/{name}/xet-write-token/{revision}`; `None` is any revision."""
     actor = token_actor_of(request)
-    is_proposal = request.GET.get("create_pr", "") in {"1", "true", "True"}
-    is_proposal = is_proposal or revision.startswith("refs/pr/")
-    if is_proposal:
-        repo = _repo_for_proposal(actor, _repo_type(kind), namespace, name)
-    else:
-        repo = get_repo_for_write(actor, _repo_type(kind), namespace, name)
+    if request.GET.get("create_pr", "").lower() in {"1", "true"}:
+        raise NotServed("Pull requests are not served here yet. Upload to a branch.")
+    repo = get_repo_for_write(actor, _repo_type(kind), namespace, name)
     _check_revision(repo, revision)
-    return _token_answer(request, repo, actor, can_write=True, is_proposal=is_proposal)
+    return _token_answer(request, repo, actor, can_write=True)
 
 
 def _repo_type(kind: str) -> str:
@@ -87,25 +85,16 @@ def _repo_type(kind: str) -> str:
     return _KINDS[kind]
 
 
-def _repo_for_proposal(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
-    """A repository to propose changes to: whoever can read it may."""
-    repo = get_repo_for_read(actor, repo_type, namespace, name)
-    actor.require_user()
-    if actor.token is not None and actor.token.scope == TokenScope.READ:
-        raise PermissionDenied("This token's scope does not allow that.")
-    return repo
-
-
 def _check_revision(repo: Repo, revision: str) -> None:
     if revision != "None":
         git_of(repo).resolve(revision)
 
 
 def _token_answer(
-    request: HttpRequest, repo: Repo, actor: Actor, *, can_write: bool, is_proposal: bool = False
+    request: HttpRequest, repo: Repo, actor: Actor, *, can_write: bool
 ) -> HttpResponse:
     """The token twice: hf-xet reads the JSON, huggingface_hub the headers."""
-    token = issue_token(repo=repo, actor=actor, can_write=can_write, is_proposal=is_proposal)
+    token = issue_token(repo=repo, actor=actor, can_write=can_write)
     url = base_url(request) + reverse("cas-root").rstrip("/")
     body = {"casUrl": url, "accessToken": token.text, "exp": token.expires_at}
     response = JsonResponse(body)
