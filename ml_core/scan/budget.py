@@ -20,7 +20,7 @@ class ScanLimits:
     max_read_bytes: int = 1 << 30
     max_expanded_bytes: int = 1 << 30
     max_text_bytes: int = 2 << 20
-    timeout_s: float = 60.0
+    timeout_s: float = 120.0
     max_findings: int = 100
     max_nesting: int = 3
 

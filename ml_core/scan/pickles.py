@@ -44,23 +44,26 @@ class PickleScanner:
         return bool(suffixes & PICKLE_SUFFIXES) or kind_by_content(head) in PICKLED_KINDS
 
     def scan(self, file: ScannedFile, path: str) -> ScanReport:
-        search = _Search(file)
+        search = PickleSearch(file)
         findings = list(search.anything(file.stream, path, depth=0))
         return report_from(
             self.name, self.version, findings, max_findings=file.budget.limits.max_findings
         )
 
 
-class _Search:
-    """Goes through a file and the archives in it; `place` says where a finding was made."""
+class PickleSearch:
+    """Goes through a file and the archives in it, and judges every pickle on its way.
+
+    `place` says where a finding was made: the file, and after a colon what in it.
+    """
 
     def __init__(self, file: ScannedFile) -> None:
-        self._file = file
-        self._limits = file.budget.limits
+        self.file = file
+        self.limits = file.budget.limits
 
     def anything(self, stream: BinaryIO, place: str, *, depth: int) -> Iterator[Finding]:
         """All findings in a seekable stream; errors become findings, except spent budgets."""
-        if depth > self._limits.max_nesting:
+        if depth > self.limits.max_nesting:
             yield unread("too-nested", "Archives are nested too deeply to look into.", place)
             return
         # One buffer for all readers of the stream: a second one would close it when it goes.
@@ -95,7 +98,7 @@ class _Search:
         head = stream.read(2)
         stream.seek(0)
         is_claimed = _is_claimed(place) or kind_by_content(head) is FileKind.PICKLE
-        yield from self._pickles(_buffered(stream), place, is_claimed=is_claimed, depth=depth)
+        yield from self.judge(_buffered(stream), place, is_claimed=is_claimed, depth=depth)
         yield from self._appended_zip(stream, place, depth)
 
     def _appended_zip(self, stream: BinaryIO, place: str, depth: int) -> Iterator[Finding]:
@@ -111,7 +114,7 @@ class _Search:
     # Archives
 
     def _archive_limits(self) -> ArchiveLimits:
-        return ArchiveLimits(max_read_bytes=self._limits.max_expanded_bytes)
+        return ArchiveLimits(max_read_bytes=self.limits.max_expanded_bytes)
 
     def _zip(self, stream: BinaryIO, place: str, depth: int) -> Iterator[Finding]:
         listing = list_zip(stream, self._archive_limits())
@@ -136,16 +139,16 @@ class _Search:
                 elif kind is FileKind.NPY:
                     yield from self._npy(cast(BinaryIO, content), place, depth)
                 elif _is_claimed(entry.name):
-                    yield from self._pickles(content, place, is_claimed=True, depth=depth)
+                    yield from self.judge(content, place, is_claimed=True, depth=depth)
                 elif kind is FileKind.PICKLE:
-                    yield from self._pickles(content, place, is_guess=True, depth=depth)
+                    yield from self.judge(content, place, is_guess=True, depth=depth)
         except FormatError as error:
             yield unread(error.code, f"This entry could not be read: {error.message}", place)
 
     def _open(self, stream: BinaryIO, entry: ZipEntry) -> io.BufferedReader:
-        budget = self._file.budget
+        budget = self.file.budget
         return open_entry(
-            stream, entry, max_bytes=self._limits.max_expanded_bytes, on_bytes=budget.expand
+            stream, entry, max_bytes=self.limits.max_expanded_bytes, on_bytes=budget.expand
         )
 
     def _inner_archive(
@@ -170,7 +173,7 @@ class _Search:
     def _compressed(
         self, stream: BinaryIO, head: bytes, place: str, depth: int
     ) -> Iterator[Finding]:
-        maximum = self._limits.max_expanded_bytes
+        maximum = self.limits.max_expanded_bytes
         if head.startswith(ZLIB_MAGICS):
             chunks = decompressed(stream, ZlibDecompressor(15))
             content = _buffered(cast(BinaryIO, ChunkStream(chunks, max_bytes=maximum)))
@@ -184,15 +187,15 @@ class _Search:
         if kind in (FileKind.ZIP, FileKind.TAR, FileKind.NPY, FileKind.COMPRESSED):
             yield from self._inner_archive(content, ArchiveEntry(place, 0, 0), place, depth)
         else:
-            yield from self._pickles(content, place, is_claimed=True, depth=depth)
+            yield from self.judge(content, place, is_claimed=True, depth=depth)
 
     def _npy(self, stream: BinaryIO, place: str, depth: int) -> Iterator[Finding]:
         if npy.read_header(stream).may_hold_objects:
-            yield from self._pickles(_buffered(stream), place, is_claimed=True, depth=depth)
+            yield from self.judge(_buffered(stream), place, is_claimed=True, depth=depth)
 
     # Pickles
 
-    def _pickles(
+    def judge(
         self,
         stream: io.BufferedReader,
         place: str,
@@ -234,7 +237,7 @@ class _Search:
         findings: list[Finding] = []
         walk = walk_pickle(
             cast(BinaryIO, stream),
-            on_step=self._file.budget.check_time,
+            on_step=self.file.budget.check_time,
             on_nested=self._nested_handler(place, depth, findings),
         )
         return walk, findings
@@ -243,11 +246,11 @@ class _Search:
         self, place: str, depth: int, findings: list[Finding]
     ) -> Callable[[bytes], None]:
         def look_into(data: bytes) -> None:
-            if depth >= self._limits.max_nesting:
+            if depth >= self.limits.max_nesting:
                 findings.append(unread("too-nested", "Pickles are nested too deeply.", place))
                 return
             inner = _buffered(io.BytesIO(data))
-            findings.extend(self._pickles(inner, f"{place}:nested", is_guess=True, depth=depth + 1))
+            findings.extend(self.judge(inner, f"{place}:nested", is_guess=True, depth=depth + 1))
 
         return look_into
 

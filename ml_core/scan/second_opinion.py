@@ -1,32 +1,34 @@
 """picklescan as a second opinion on pickles.
 
 Source: https://github.com/mmaitre314/picklescan 1.0.5. Its deny-list has known gaps, which is why
-it stands beside our allow-list and not in its place. It gives no word on what it could not read;
-whatever it stumbles over counts as failed.
+it stands beside our allow-list and not in its place. It reads the opcodes of each pickle that our
+search finds; finding them is left to us, since picklescan would expand any archive and hold any
+number of opcodes in memory. Whatever it stumbles over counts as failed.
 """
 
 import io
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_core.formats.archives import ArchiveLimits
-from ml_core.formats.detect import FileKind, kind_by_content
 from ml_core.formats.errors import LimitExceeded
-from ml_core.formats.zip_reader import list_zip
-from ml_core.scan.budget import Budget, BudgetedStream
-from ml_core.scan.pickles import PickleScanner
+from ml_core.scan.budget import Budget
+from ml_core.scan.pickles import (
+    TORCH_LEGACY_MAGIC,
+    TORCH_LEGACY_PICKLES,
+    PickleScanner,
+    PickleSearch,
+)
 from ml_core.scan.report import Finding, ScanReport, Severity, report_from
 from ml_core.scan.scanner import ScannedFile
 
 if TYPE_CHECKING:
     from picklescan.scanner import ScanResult
 
+MAX_OPCODES = 2_000_000
 MAX_READ_BYTES = 64 << 20
-"""picklescan holds every opcode in memory, so what it may read is little."""
-
+CHECK_EVERY = 1 << 14
 FINDINGS = {
     "dangerous": ("dangerous-import", Severity.DANGER),
     "suspicious": ("unknown-import", Severity.WARNING),
@@ -47,32 +49,97 @@ class PicklescanScanner:
         return PickleScanner().applies_to(path, head)
 
     def scan(self, file: ScannedFile, path: str) -> ScanReport:
-        too_large = _too_large(file)
-        if too_large is not None:
-            return report_from(self.name, self.version, [too_large])
-        file.stream.seek(0)
-        suffix = PurePosixPath(path).suffix.lower()
-        return report_from(self.name, self.version, _findings(_opinion(file, suffix)))
+        found = _PicklescanSearch(file).anything(file.stream, path, depth=0)
+        unique = {(f.code, f.message): f for f in found}
+        return report_from(
+            self.name,
+            self.version,
+            unique.values(),
+            max_findings=file.budget.limits.max_findings,
+        )
 
 
-class CappedReads(io.BufferedReader):
-    """Refuses single reads that would fill the memory."""
+class _PicklescanSearch(PickleSearch):
+    def judge(
+        self,
+        stream: io.BufferedReader,
+        place: str,
+        *,
+        is_claimed: bool = False,
+        is_guess: bool = False,
+        depth: int,
+    ) -> Iterator[Finding]:
+        # Imported when needed: who only reads verdicts does not pay for the scanner.
+        from picklescan.scanner import scan_pickle_bytes
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > MAX_READ_BYTES:
-            raise LimitExceeded("read-limit", "A constant is too large for the second opinion.")
-        return super().read(size)
+        is_legacy = TORCH_LEGACY_MAGIC in stream.peek(64)[:64]
+        feed = OpcodeFeed(stream, self.file.budget)
+        for _ in range(TORCH_LEGACY_PICKLES if is_legacy else 1):
+            result = scan_pickle_bytes(feed, place, multiple_pickles=not is_legacy)
+            yield from _findings(result, place)
+            feed.raise_if_broken()
 
 
-def _opinion(file: ScannedFile, suffix: str) -> "ScanResult":
-    # Imported when needed: who only reads verdicts does not pay for the scanner.
-    from picklescan.scanner import scan_bytes
+class OpcodeFeed:
+    """A stream that gives picklescan as much of a pickle as it can hold in memory.
 
-    limits = replace(file.budget.limits, max_read_bytes=MAX_READ_BYTES)
-    return scan_bytes(CappedReads(BudgetedStream(file.stream, Budget(limits))), "file", suffix)
+    It asks for one byte at the start of each opcode, and puts the last one back between pickles.
+    It takes an error in the middle of a pickle for the end of it: after an error every read fails.
+    """
+
+    def __init__(self, stream: io.BufferedReader, budget: Budget) -> None:
+        self._stream = stream
+        self._budget = budget
+        self._last = b""
+        self._pushed_back = b""
+        self._n_reads = 0
+        self._n_bytes = 0
+        self._error: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        self._last = self._take(size, self._stream.read)
+        return self._last
+
+    def readline(self) -> bytes:
+        return self._take(0, lambda _: self._stream.readline(MAX_READ_BYTES))
+
+    def _take(self, size: int, reader: Callable[[int], bytes]) -> bytes:
+        if self._error is not None:
+            raise self._error
+        try:
+            self._count(size)
+            data, self._pushed_back = self._pushed_back, b""
+            if not data or size != 1:
+                data += reader(size - len(data))
+            self._count(0 if size else len(data))
+        except Exception as error:
+            self._error = error
+            raise
+        return data
+
+    def seek(self, offset: int, whence: int) -> None:
+        """One byte back; nothing at the end of the stream."""
+        if (offset, whence) != (-1, io.SEEK_CUR):
+            raise io.UnsupportedOperation("only one byte back")
+        self._pushed_back = self._last[-1:]
+
+    def tell(self) -> int:
+        return self._n_bytes
+
+    def raise_if_broken(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _count(self, n_bytes: int) -> None:
+        self._n_reads += 1
+        self._n_bytes += n_bytes
+        if self._n_reads > 4 * MAX_OPCODES or self._n_bytes > MAX_READ_BYTES:
+            raise LimitExceeded("too-large", "The pickle is too large for the second opinion.")
+        if self._n_reads % CHECK_EVERY == 0:
+            self._budget.check_time()
 
 
-def _findings(result: "ScanResult") -> Iterator[Finding]:
+def _findings(result: "ScanResult", place: str) -> Iterator[Finding]:
     for found in sorted(result.globals, key=lambda g: (g.module, g.name)):
         if found.safety.value in FINDINGS:
             code, severity = FINDINGS[found.safety.value]
@@ -81,28 +148,9 @@ def _findings(result: "ScanResult") -> Iterator[Finding]:
                 code,
                 severity,
                 f"picklescan reports the import of {module}.{name}.",
-                {"module": module, "name": name},
+                {"module": module, "name": name, "place": place},
             )
     if result.scan_err:
         yield Finding("not-readable", Severity.ERROR, "picklescan could not read this file.")
     elif result.issues_count and not result.globals:
         yield Finding("reported", Severity.DANGER, "picklescan reports this file.")
-
-
-def _too_large(file: ScannedFile) -> Finding | None:
-    """Why picklescan is not asked; it would expand whatever a zip claims to hold."""
-    kind = kind_by_content(file.head)
-    if kind is FileKind.SEVEN_ZIP:
-        return Finding("archive-not-opened", Severity.ERROR, "7z archives are not opened.")
-    if kind is not FileKind.ZIP:
-        return None
-    entries = list_zip(file.stream, ArchiveLimits()).entries
-    size_bytes = sum(e.size_bytes for e in entries if e.size_bytes != e.packed_bytes)
-    if size_bytes > MAX_READ_BYTES:
-        return Finding(
-            "too-large",
-            Severity.ERROR,
-            "What this file expands to is too large for the second opinion.",
-            {"size_bytes": size_bytes},
-        )
-    return None

@@ -39,8 +39,10 @@ def ours(raw, name="model.pkl", **limits):
     return report
 
 
-def theirs(raw, name="model.pkl"):
-    (report,) = scan_file(io.BytesIO(raw), name, len(raw), scanners=[PicklescanScanner()])
+def theirs(raw, name="model.pkl", **limits):
+    (report,) = scan_file(
+        io.BytesIO(raw), name, len(raw), scanners=[PicklescanScanner()], limits=ScanLimits(**limits)
+    )
     return report
 
 
@@ -355,6 +357,27 @@ def test_large_constants_are_passed_over_unread():
 )
 def test_second_opinion_reports_what_picklescan_reports(raw, verdict):
     assert theirs(raw, "model.bin").verdict is verdict
+
+
+def test_second_opinion_that_could_not_read_to_the_end_is_no_opinion():
+    long = b"N0" * 100_000
+    assert theirs(b"\x80\x02" + long + b"N.", timeout_s=0.0).verdict is Verdict.FAILED
+    assert theirs(b"\x80\x02" + long * 40 + b"N.").verdict is Verdict.FAILED
+    packed = zlib.compress(b"\x80\x02" + long)
+    assert theirs(packed[:-50], "model.joblib").verdict is Verdict.FAILED
+    cut = zipped(b"\x80\x02" + long + b"N.", compression=8)
+    damaged = cut[:120] + bytes(20) + cut[140:]
+    assert theirs(damaged, "model.bin").verdict is Verdict.FAILED
+
+
+def test_second_opinion_reads_all_pickles_of_a_file():
+    for raw in (
+        pickle.dumps(1) + call("os", "system"),
+        call_protocol_0("os", "system"),
+        zipped(call("os", "system"), compression=8),
+        pickle.dumps({"a": bytes(5000)}) + stack_call("os", "system"),
+    ):
+        assert theirs(raw, "model.bin").verdict is Verdict.DANGEROUS
 
 
 def test_nothing_is_executed(tmp_path):
