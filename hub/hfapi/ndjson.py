@@ -22,6 +22,7 @@ from hub.errors import InvalidInput, TooLarge
 from hub.hfapi.bodies import lines_of
 from hub.lfs.pointer import POINTER_MAX_BYTES, is_lfs_oid, parse_pointer
 from hub.vcs import DeleteFile, DeleteFolder, validate_path
+from hub.vcs.pack import no_space_as_domain_error
 
 MAX_CHANGES = 50_000
 MAX_MESSAGE_CHARS = 64 * 1024
@@ -64,6 +65,7 @@ def reading_commit(stream: IO[bytes], *, limits: Limits, staging_dir: Path) -> I
         InvalidInput: a line that is no JSON or not of the protocol, with its number.
         InvalidPath (vcs): a path git must not hold.
         TooLarge: a line, a file, the body, or the number of changes.
+        RepositoryFull (vcs): the disk has no room for the spool.
     """
     with tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES, dir=str(staging_dir)) as spool:
         reader = _Reader(limits, spool)
@@ -169,7 +171,8 @@ class _Reader:
     def _put_aside(self, content: bytes) -> Callable[[], bytes]:
         """Spools `content`; gives what reads it back. All writing comes before all reading."""
         start, spool = self._spool.tell(), self._spool
-        size_bytes = spool.write(content)
+        with no_space_as_domain_error():
+            size_bytes = spool.write(content)
 
         def read() -> bytes:
             spool.seek(start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tests.support.client import Machine
 
@@ -22,6 +23,17 @@ def test_whoami_upload_list_download(machine: Machine) -> None:
     machine.hf("upload", repo, "ckpt/config.json", "sub/config.json")
     listed = machine.hf("models", "ls", repo, "--recursive").stdout
     assert "sub/config.json" in listed
+
+
+def test_login_keeps_the_token(xet_machine: Machine) -> None:
+    token, signed_out = xet_machine.token, replace(xet_machine, token=None)
+    assert token is not None
+    assert "Not logged in" in signed_out.hf("auth", "whoami", check=False).stderr
+    signed_out.hf("auth", "login", "--token", token)
+    assert xet_machine.user in signed_out.hf("auth", "whoami").stdout
+    bad = signed_out.hf("auth", "login", "--token", "mg_wrong", check=False)
+    assert bad.returncode
+    assert xet_machine.user in signed_out.hf("auth", "whoami").stdout
 
 
 def test_repos_are_made_tagged_moved_and_deleted(xet_machine: Machine) -> None:

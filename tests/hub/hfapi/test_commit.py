@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import tempfile
 import threading
 from typing import Any
 
@@ -292,6 +294,25 @@ def test_too_much_is_413(repo: Repo, owner_api: HubApi, settings: Any, data_dir:
         assert (answer.status_code, answer["X-Error-Code"]) == (413, "TooLarge")
     assert state_of(repo) == before
     assert list((data_dir / "tmp").iterdir()) == []
+
+
+def test_full_disk_is_said_and_leaves_nothing(
+    repo: Repo, owner_api: HubApi, monkeypatch: pytest.MonkeyPatch, data_dir: Any
+) -> None:
+    """The spool reaches the disk at its ninth MiB, and finds it full."""
+
+    def rollover(self: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rollover)
+    before = state_of(repo)
+    lines = [header(), *(file_line(f"f{n}", bytes(3 * 1024**2)) for n in range(4))]
+    answer = owner_api.commit(url(repo), lines)
+    assert (answer.status_code, answer["X-Error-Code"]) == (507, "StorageFull")
+    assert state_of(repo) == before
+    assert list((data_dir / "tmp").iterdir()) == []
+    monkeypatch.undo()
+    assert owner_api.commit(url(repo), lines).status_code == 200
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "v1", "refs%2Fpr%2F9", "refs%2Ftags%2Fv1"])
