@@ -63,7 +63,7 @@ def run_page(
         RepoNotFound, BenchmarkNotFound: a filter names what the caller may not see.
         InvalidInput: the cursor is none of ours.
     """
-    runs = Run.objects.visible_to(actor).with_names().prefetch_related("scores")
+    runs = Run.objects.visible_to(actor).for_list()
     if model:
         namespace, _, name = model.partition("/")
         runs = runs.filter(model_repo=get_repo_for_read(actor, "model", namespace, name))

@@ -30,6 +30,10 @@ from hub.models import User
 MAX_QUEUE_READ = 5000
 RATE_SAMPLES = 15
 _LENGTH = ExpressionWrapper(F("finished_at") - F("claimed_at"), output_field=DurationField())
+_NOT_ON_BOARDS = [
+    *(f"run__{name}" for name in ("record", "spec", "confusion", "error_details")),
+    *(f"model_repo__{name}" for name in ("card_data", "config", "tags", "safetensors")),
+]
 _NOT_THEIRS = Q(error_family__in=(ErrorFamily.SYSTEM, ErrorFamily.CANCELLED))
 
 
@@ -141,22 +145,20 @@ class BoardRow:
     entry: LeaderboardEntry
     placed: Placed[int]
     scores: dict[str, Score]
+    main_metric: str
 
     @property
     def main(self) -> Score | None:
-        return self.scores.get(self.entry.run.benchmark_version.main_metric)
+        return self.scores.get(self.main_metric)
 
 
 def leaderboard(actor: Actor, version: BenchmarkVersion) -> list[BoardRow]:
     """The board as `actor` sees it: models they may not read are neither there nor in ranks."""
     entries = {
         entry.pk: entry
-        for entry in version.entries.visible_to(actor).select_related(
-            "model_repo__namespace",
-            "run__owner",
-            "run__worker",
-            "run__benchmark_version__benchmark__dataset__namespace",
-        )
+        for entry in version.entries.visible_to(actor)
+        .select_related("model_repo__namespace", "run__owner", "run__worker")
+        .defer(*_NOT_ON_BOARDS)
     }
     scores: dict[uuid.UUID, dict[str, Score]] = defaultdict(dict)
     runs = version.entries.visible_to(actor).values("run_id")
@@ -168,7 +170,7 @@ def leaderboard(actor: Actor, version: BenchmarkVersion) -> list[BoardRow]:
     ]
     direction = _direction(scores, version.main_metric)
     return [
-        BoardRow(entries[spot.key], spot, scores[entries[spot.key].run_id])
+        BoardRow(entries[spot.key], spot, scores[entries[spot.key].run_id], version.main_metric)
         for spot in place(contenders, direction=direction)
     ]
 

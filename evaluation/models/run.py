@@ -69,6 +69,10 @@ class RunQuerySet(models.QuerySet["Run"]):
             model_repo__in=readable, benchmark_version__benchmark__dataset__in=readable
         )
 
+    def for_list(self) -> RunQuerySet:
+        """Names and scores, without what only one run's own page shows."""
+        return self.with_names().prefetch_related("scores").defer(*HEAVY_FIELDS)
+
     def with_names(self) -> RunQuerySet:
         """Joins all that a list or page of runs shows."""
         return self.select_related(
@@ -77,6 +81,16 @@ class RunQuerySet(models.QuerySet["Run"]):
             "model_repo__namespace",
             "benchmark_version__benchmark__dataset__namespace",
         )
+
+
+_HEAVY = ["record", "spec", "confusion", "error_details"]
+_HEAVY_OF_REPO = ["card_data", "config", "tags", "safetensors"]
+HEAVY_FIELDS = [
+    *_HEAVY,
+    *(f"model_repo__{name}" for name in _HEAVY_OF_REPO),
+    *(f"benchmark_version__benchmark__dataset__{name}" for name in _HEAVY_OF_REPO),
+]
+"""JSON that no list shows, and that would be most of what a list reads."""
 
 
 class Run(models.Model):

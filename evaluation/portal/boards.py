@@ -21,6 +21,7 @@ from hub.access import Level, level_of
 from hub.auth import actor_of
 
 PLOT_ROWS = 40
+PAGE_ROWS = 100
 TEXT_COLUMNS = ("model", "when", "n")
 
 
@@ -79,6 +80,10 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
     rows = leaderboard(actor, version)
     metrics = [info_of(metric) for metric in version.metrics]
     sort, is_down = _sort_of(request, version)
+    lines = _lines(_sorted(rows, sort, is_down), version, is_ranked=sort == "rank")
+    asked = request.GET.get("p", "1")
+    page_number = min(max(int(asked), 1), 10_000) if asked.isdecimal() and len(asked) < 6 else 1
+    first = (page_number - 1) * PAGE_ROWS
     context = {
         "benchmark": benchmark,
         "version": version,
@@ -87,7 +92,10 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
         "metrics": metrics,
         "columns": _columns(metrics, sort, is_down),
         "rows": rows,
-        "lines": _lines(_sorted(rows, sort, is_down), version, is_ranked=sort == "rank"),
+        "lines": lines[first : first + PAGE_ROWS],
+        "page_before": page_number - 1 if page_number > 1 else None,
+        "page_after": page_number + 1 if first + PAGE_ROWS < len(lines) else None,
+        "page_query": f"version={version.number}&sort={sort}&dir={'desc' if is_down else 'asc'}",
         "is_ranked": sort == "rank",
         "axis": axis_of(rows),
         "plot": _plot(rows, version, metrics[0]),

@@ -68,8 +68,7 @@ def evaluations(request: HttpRequest, namespace: str, name: str) -> HttpResponse
     runs = (
         Run.objects.visible_to(page.actor)
         .filter(model_repo=page.repo)
-        .with_names()
-        .prefetch_related("scores")
+        .for_list()
         .order_by("-queued_at")[:RUNS_SHOWN]
     )
     context = {"runs": list(runs), "standings": _standings(page.actor, page.repo)}
@@ -140,8 +139,7 @@ def _home_panel(request: HttpRequest) -> dict[str, Any] | None:
     newest = (
         Run.objects.visible_to(actor)
         .filter(state=RunState.FINISHED)
-        .with_names()
-        .prefetch_related("scores")
+        .for_list()
         .order_by("-finished_at")[:5]
     )
     return {"benchmarks": found, "runs": list(newest)}
