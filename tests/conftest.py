@@ -112,10 +112,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/tests/contract/" in str(item.path):
             item.add_marker(pytest.mark.contract)
-        if {"browser", "page"} & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if {"browser", "page"} & fixtures:
             item.add_marker(pytest.mark.browser)
+        if not {"db", "transactional_db", "live_site"} & fixtures and not _uses_database(item):
+            item.add_marker(pytest.mark.pure)
         if item.get_closest_marker("gpu") and not has_gpu:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("django_db") or item.get_closest_marker("contract"))
 
 
 def need_tool(*names: str, package: str) -> str:

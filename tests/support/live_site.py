@@ -224,7 +224,7 @@ class LiveSite:
             "PYTHONUNBUFFERED": "1",
         }
         database = {"DATABASE_URL": database_url} if database_url else {}
-        return {**kept, **own, **database, **extra}
+        return {**kept, **own, **database, **_own_redis(), **extra}
 
     def _start_broker(self) -> None:
         if self.env.get("REDIS_URL"):
@@ -279,6 +279,16 @@ def _database(data_dir: Path) -> Iterator[str]:
             yield urlsplit(given)._replace(path=f"/{name}").geturl()
         finally:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _own_redis() -> dict[str, str]:
+    """`REDIS_URL` with a database number of this test process's own: sites beside each other must
+    not take each other's tasks."""
+    url, number = os.environ.get("REDIS_URL", ""), os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if not url:
+        return {}
+    base, _, first = url.rpartition("/")
+    return {"REDIS_URL": f"{base}/{int(first) + int(number.removeprefix('gw'))}"}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
