@@ -8,6 +8,7 @@ number of opcodes in memory. Whatever it stumbles over counts as failed.
 
 import io
 import logging
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,6 +79,9 @@ class _PicklescanSearch(PickleSearch):
             result = scan_pickle_bytes(feed, place, multiple_pickles=not is_legacy)
             yield from _findings(result, place)
             feed.raise_if_broken()
+        if is_claimed and not is_legacy and not (feed.has_seen_stop and not stream.peek(1)):
+            # picklescan says nothing of a pickle that breaks before its first import.
+            yield _unreadable(place)
 
 
 class OpcodeFeed:
@@ -95,6 +99,12 @@ class OpcodeFeed:
         self._n_reads = 0
         self._n_bytes = 0
         self._error: Exception | None = None
+        self._end = b""
+
+    @property
+    def has_seen_stop(self) -> bool:
+        """Whether the last byte read was the one that ends a pickle."""
+        return self._end == pickle.STOP
 
     def read(self, size: int) -> bytes:
         self._last = self._take(size, self._stream.read)
@@ -112,6 +122,7 @@ class OpcodeFeed:
             if not data or size != 1:
                 data += reader(size - len(data))
             self._count(0 if size else len(data))
+            self._end = data[-1:] or self._end
         except Exception as error:
             self._error = error
             raise
@@ -151,6 +162,12 @@ def _findings(result: "ScanResult", place: str) -> Iterator[Finding]:
                 {"module": module, "name": name, "place": place},
             )
     if result.scan_err:
-        yield Finding("not-readable", Severity.ERROR, "picklescan could not read this file.")
+        yield _unreadable(place)
     elif result.issues_count and not result.globals:
         yield Finding("reported", Severity.DANGER, "picklescan reports this file.")
+
+
+def _unreadable(place: str) -> Finding:
+    return Finding(
+        "not-readable", Severity.ERROR, "picklescan could not read this file.", {"place": place}
+    )
