@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -12,6 +12,7 @@ from statistics import median
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
 from django.utils import timezone
 
+from evaluation.metrics import info_of
 from evaluation.models import (
     HELD,
     BenchmarkVersion,
@@ -139,6 +140,20 @@ def typical_duration_s(
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where one model stands: what ranking and plots need of all rows, however many there are."""
+
+    entry_id: int
+    run_id: uuid.UUID
+    model: str
+    value: float | None
+    low: float | None
+    high: float | None
+    finished_at: datetime | None
+    placed: Placed[int]
+
+
+@dataclass(frozen=True)
 class BoardRow:
     """A line of a leaderboard. `scores` is by metric; baselines have no entry."""
 
@@ -152,32 +167,55 @@ class BoardRow:
         return self.scores.get(self.main_metric)
 
 
-def leaderboard(actor: Actor, version: BenchmarkVersion) -> list[BoardRow]:
-    """The board as `actor` sees it: models they may not read are neither there nor in ranks."""
-    entries = {
-        entry.pk: entry
-        for entry in version.entries.visible_to(actor)
-        .select_related("model_repo__namespace", "run__owner", "run__worker")
-        .defer(*_NOT_ON_BOARDS)
-    }
-    scores: dict[uuid.UUID, dict[str, Score]] = defaultdict(dict)
-    runs = version.entries.visible_to(actor).values("run_id")
-    for score in Score.objects.filter(run__in=runs):
-        scores[score.run_id][score.metric] = score
+def standings(actor: Actor, version: BenchmarkVersion) -> list[Standing]:
+    """The board in order as `actor` sees it: models they may not read are neither there nor in
+    ranks."""
+    values = version.entries.visible_to(actor).values_list(
+        "pk",
+        "run_id",
+        "model_repo__namespace__name",
+        "model_repo__name",
+        "value",
+        "ci_low",
+        "ci_high",
+        "run__finished_at",
+    )
+    found = {row[0]: row for row in values}
     contenders = [
-        Contender(e.pk, e.model_repo.full_name.lower(), e.value, e.ci_low, e.ci_high)
-        for e in entries.values()
+        Contender(pk, f"{space}/{name}".lower(), value, low, high)
+        for pk, _, space, name, value, low, high, _ in found.values()
     ]
-    direction = _direction(scores, version.main_metric)
+    direction = info_of(version.main_metric).direction
+    ranked = []
+    for spot in place(contenders, direction=direction):
+        pk, run_id, space, name, value, low, high, when = found[spot.key]
+        ranked.append(Standing(pk, run_id, f"{space}/{name}", value, low, high, when, spot))
+    return ranked
+
+
+def board_rows(version: BenchmarkVersion, wanted: Iterable[Standing]) -> list[BoardRow]:
+    """All that is shown of these standings, in their order."""
+    wanted = list(wanted)
+    entries = (
+        LeaderboardEntry.objects.select_related(
+            "model_repo__namespace", "run__owner", "run__worker"
+        )
+        .defer(*_NOT_ON_BOARDS)
+        .in_bulk([standing.entry_id for standing in wanted])
+    )
+    scores: dict[uuid.UUID, dict[str, Score]] = defaultdict(dict)
+    for score in Score.objects.filter(run__in=[entry.run_id for entry in entries.values()]):
+        scores[score.run_id][score.metric] = score
     return [
-        BoardRow(entries[spot.key], spot, scores[entries[spot.key].run_id], version.main_metric)
-        for spot in place(contenders, direction=direction)
+        BoardRow(entry, standing.placed, scores[entry.run_id], version.main_metric)
+        for standing in wanted
+        if (entry := entries.get(standing.entry_id)) is not None
     ]
 
 
-def _direction(scores: dict[uuid.UUID, dict[str, Score]], metric: str) -> str:
-    directions = [by[metric].direction for by in scores.values() if metric in by]
-    return directions[0] if directions else "higher"
+def leaderboard(actor: Actor, version: BenchmarkVersion) -> list[BoardRow]:
+    """The whole board as `actor` sees it."""
+    return board_rows(version, standings(actor, version))
 
 
 def _reason(run: Run, now: datetime, slots: int, ahead: int) -> str:

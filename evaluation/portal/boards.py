@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET
 from evaluation.access import get_benchmark_for_read
 from evaluation.lists import benchmark_list, version_of
 from evaluation.metrics import MetricInfo, info_of
-from evaluation.models import BenchmarkVersion, LeaderboardEntry, TaskType
-from evaluation.queries import BoardRow, leaderboard
+from evaluation.models import BenchmarkVersion, Score, TaskType
+from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
 from hub.auth import actor_of
 
@@ -77,13 +77,14 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
     actor = actor_of(request)
     benchmark = get_benchmark_for_read(actor, namespace, name, task_id)
     version = version_of(benchmark, request.GET.get("version"))
-    rows = leaderboard(actor, version)
+    ranked = standings(actor, version)
     metrics = [info_of(metric) for metric in version.metrics]
     sort, is_down = _sort_of(request, version)
-    lines = _lines(_sorted(rows, sort, is_down), version, is_ranked=sort == "rank")
+    places = _with_baselines(_sorted(ranked, version, sort, is_down), version, sort == "rank")
     asked = request.GET.get("p", "1")
     page_number = min(max(int(asked), 1), 10_000) if asked.isdecimal() and len(asked) < 6 else 1
     first = (page_number - 1) * PAGE_ROWS
+    lines = _lines(version, places[first : first + PAGE_ROWS])
     context = {
         "benchmark": benchmark,
         "version": version,
@@ -91,27 +92,27 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
         "is_current": version.pk == benchmark.current_id,
         "metrics": metrics,
         "columns": _columns(metrics, sort, is_down),
-        "rows": rows,
-        "lines": lines[first : first + PAGE_ROWS],
+        "n_models": len(ranked),
+        "lines": lines,
         "page_before": page_number - 1 if page_number > 1 else None,
-        "page_after": page_number + 1 if first + PAGE_ROWS < len(lines) else None,
+        "page_after": page_number + 1 if first + PAGE_ROWS < len(places) else None,
         "page_query": f"version={version.number}&sort={sort}&dir={'desc' if is_down else 'asc'}",
         "is_ranked": sort == "rank",
-        "axis": axis_of(rows),
-        "plot": _plot(rows, version, metrics[0]),
-        "detectable": detectable_difference(rows),
-        "n_items": max((row.main.n for row in rows if row.main), default=None),
+        "axis": axis_of(ranked),
+        "plot": _plot(ranked, version, metrics[0]),
+        "detectable": detectable_difference(ranked),
+        "n_items": max((row.main.n for row in rows_of(lines) if row.main), default=None),
         "may_write": level_of(actor, benchmark.dataset) >= Level.WRITE,
     }
     return render(request, "evaluation/leaderboard.html", context)
 
 
-def axis_of(rows: list[BoardRow]) -> Axis:
-    """A scale for the interval bars of all rows that are not far below the better half.
+def axis_of(ranked: list[Standing]) -> Axis:
+    """A scale for the interval bars of all models that are not far below the better half.
 
     Its length is at most five times the spread of the better half, and at least 0.1.
     """
-    spans = sorted(span for row in rows if (span := _span(row.entry)) is not None)
+    spans = sorted(span for standing in ranked if (span := _span(standing)) is not None)
     if not spans:
         return Axis(0.0, 1.0)
     values = [value for value, _, _ in spans]
@@ -126,23 +127,28 @@ def axis_of(rows: list[BoardRow]) -> Axis:
     return Axis(low, high, len(values) - len(shown))
 
 
-def _span(entry: LeaderboardEntry) -> tuple[float, float, float] | None:
-    """Value and interval; the value alone where there is none, None without a value."""
-    if entry.value is None:
-        return None
-    low = entry.value if entry.ci_low is None else entry.ci_low
-    high = entry.value if entry.ci_high is None else entry.ci_high
-    return entry.value, low, high
-
-
-def detectable_difference(rows: list[BoardRow]) -> float | None:
+def detectable_difference(ranked: list[Standing]) -> float | None:
     """How far apart two models must be for their scores to show it; None without a measure.
 
     2.8 standard errors of a difference of two scores of like size (80 % power at 5 %), for models
-    that were not compared item by item; a paired comparison needs less.
+    that were not compared item by item; a paired comparison needs less. A standard error is taken
+    as the 95 % interval's length over 3.92.
     """
-    errors = [row.main.se for row in rows if row.main and row.main.se]
-    return 2.8 * math.sqrt(2) * median(errors) if errors else None
+    lengths = [s.high - s.low for s in ranked if s.low is not None and s.high is not None]
+    return 2.8 * math.sqrt(2) * median(lengths) / 3.92 if any(lengths) else None
+
+
+def rows_of(lines: list[Line]) -> list[BoardRow]:
+    return [line.row for line in lines if line.row is not None]
+
+
+def _span(standing: Standing) -> tuple[float, float, float] | None:
+    """Value and interval; the value alone where there is none, None without a value."""
+    if standing.value is None:
+        return None
+    low = standing.value if standing.low is None else standing.low
+    high = standing.value if standing.high is None else standing.high
+    return standing.value, low, high
 
 
 def _sort_of(request: HttpRequest, version: BenchmarkVersion) -> tuple[str, bool]:
@@ -175,59 +181,79 @@ def _column(
     return Column(key, title, hint, aria, f"sort={key}&dir={'desc' if goes_down else 'asc'}")
 
 
-def _sorted(rows: list[BoardRow], sort: str, is_down: bool) -> list[BoardRow]:
-    """In the order asked for; rows without the value come last either way."""
+def _sorted(
+    ranked: list[Standing], version: BenchmarkVersion, sort: str, is_down: bool
+) -> list[Standing]:
+    """In the order asked for; models without the value come last either way."""
     if sort == "rank":
-        return rows
-    keyed = [(_sort_value(row, sort), row) for row in rows]
-    known = [pair for pair in keyed if pair[0] is not None]
-    known.sort(key=lambda pair: pair[0], reverse=is_down)
-    return [row for _, row in known] + [row for value, row in keyed if value is None]
+        return ranked
+    values = _sort_values(ranked, version, sort)
+    known = [standing for standing in ranked if values.get(standing.entry_id) is not None]
+    known.sort(key=lambda standing: values[standing.entry_id], reverse=is_down)
+    return known + [standing for standing in ranked if values.get(standing.entry_id) is None]
 
 
-def _lines(rows: list[BoardRow], version: BenchmarkVersion, *, is_ranked: bool) -> list[Line]:
-    """Rows with the baselines: at their place by the main metric, else at the end."""
-    lines = [Line(row=row) for row in rows]
+def _sort_values(ranked: list[Standing], version: BenchmarkVersion, sort: str) -> dict[int, Any]:
+    """What to sort by, for each entry."""
+    if sort == "model":
+        return {standing.entry_id: standing.model.lower() for standing in ranked}
+    if sort == "when":
+        return {standing.entry_id: standing.finished_at for standing in ranked}
+    scores = Score.objects.filter(run__board_entry__benchmark_version=version)
+    if sort == "n":
+        scores = scores.filter(position=0)
+        return dict(scores.values_list("run__board_entry__pk", "n"))
+    return dict(scores.filter(metric=sort).values_list("run__board_entry__pk", "value"))
+
+
+Place = Standing | dict[str, Any]
+
+
+def _with_baselines(
+    ranked: list[Standing], version: BenchmarkVersion, is_ranked: bool
+) -> list[Place]:
+    """Models with the baselines: at their place by the main metric, else at the end."""
+    places: list[Place] = [*ranked]
     for baseline in version.spec["baselines"]:
         value = baseline["scores"].get(version.main_metric)
-        at = len(lines)
+        at = len(places)
         if is_ranked and value is not None:
-            worse = (n for n, line in enumerate(lines) if _is_below(line, value))
-            at = next(worse, len(lines))
-        lines.insert(at, Line(baseline=baseline))
-    return lines
+            worse = (n for n, place in enumerate(places) if _is_below(place, value))
+            at = next(worse, len(places))
+        places.insert(at, baseline)
+    return places
 
 
-def _is_below(line: Line, value: float) -> bool:
-    return line.row is not None and (line.row.entry.value is None or line.row.entry.value < value)
+def _is_below(place: Place, value: float) -> bool:
+    return isinstance(place, Standing) and (place.value is None or place.value < value)
 
 
-def _sort_value(row: BoardRow, sort: str) -> Any:
-    if sort == "model":
-        return row.entry.model_repo.full_name.lower()
-    if sort == "when":
-        return row.entry.run.finished_at
-    if sort == "n":
-        return row.main.n if row.main else None
-    score = row.scores.get(sort)
-    return score.value if score else None
+def _lines(version: BenchmarkVersion, places: list[Place]) -> list[Line]:
+    """What the table shows of these places."""
+    models = [place for place in places if isinstance(place, Standing)]
+    rows = {row.entry.pk: row for row in board_rows(version, models)}
+    return [
+        Line(row=rows.get(place.entry_id)) if isinstance(place, Standing) else Line(baseline=place)
+        for place in places
+        if not isinstance(place, Standing) or place.entry_id in rows
+    ]
 
 
-def _plot(rows: list[BoardRow], version: BenchmarkVersion, metric: MetricInfo) -> dict[str, Any]:
-    """What static/evaluation/interval_plot.js draws."""
-    shown = [row for row in rows if row.main and row.main.value is not None][:PLOT_ROWS]
+def _plot(ranked: list[Standing], version: BenchmarkVersion, metric: MetricInfo) -> dict[str, Any]:
+    """What static/evaluation/interval_plot.js draws: the best models, and the baselines."""
+    shown = [standing for standing in ranked if standing.value is not None][:PLOT_ROWS]
     return {
         "metric": str(metric.title),
         "chance": version.chance,
         "items": [
             {
-                "name": row.entry.model_repo.full_name,
-                "url": row.entry.run.url_path,
-                "value": row.entry.value,
-                "low": row.entry.ci_low,
-                "high": row.entry.ci_high,
+                "name": standing.model,
+                "url": f"/runs/{standing.run_id}",
+                "value": standing.value,
+                "low": standing.low,
+                "high": standing.high,
             }
-            for row in shown
+            for standing in shown
         ],
         "baselines": [
             {"name": b["name"], "value": b["scores"][version.main_metric]}

@@ -14,7 +14,7 @@ from evaluation.messages import explain_problem
 from evaluation.models import Benchmark, BenchmarkFile, LeaderboardEntry, Run, RunState
 from evaluation.models.visibility import readable_repos
 from evaluation.portal.boards import axis_of
-from evaluation.queries import leaderboard
+from evaluation.queries import board_rows, standings
 from hub.access import Level
 from hub.auth import Actor, actor_of
 from hub.models import Repo, RepoType
@@ -108,11 +108,11 @@ def _standings(actor: Actor, model: Repo) -> list[dict[str, Any]]:
     found = []
     for entry in entries[:20]:
         version = entry.benchmark_version
-        rows = leaderboard(actor, version)
-        mine = [row for row in rows if row.entry.pk == entry.pk]
-        if mine:
-            axis = axis_of(rows)
-            found.append({"version": version, "row": mine[0], "axis": axis, "n": len(rows)})
+        ranked = standings(actor, version)
+        mine = [standing for standing in ranked if standing.entry_id == entry.pk]
+        for row in board_rows(version, mine):
+            axis = axis_of(ranked)
+            found.append({"version": version, "row": row, "axis": axis, "n": len(ranked)})
     return found
 
 

@@ -273,3 +273,38 @@ def test_maintainer_cancels_and_requeues_from_the_admin(cast: Cast) -> None:
         client.post("/admin/evaluation/run/", data)
         held.refresh_from_db()
         assert held.state == state
+
+
+def test_long_board_comes_in_pages(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evaluation.portal import boards
+
+    monkeypatch.setattr(boards, "PAGE_ROWS", 2)
+    benchmark = make_benchmark(cast.owner, "reviews")
+    for n in range(3):
+        finished_run(benchmark, make_model(cast.owner, f"m{n}"), cast.owner, 0.9 - n / 10)
+    client, address = cast.web_client("stranger"), f"/benchmarks/{benchmark.full_id}"
+    first = text_of(client, address)
+    assert "olive/m1<" in first
+    assert "olive/m2<" not in first
+    second = text_of(client, f"{address}?p=2")
+    assert "olive/m2<" in second
+    assert "Always positive" in second
+    for odd in ("0", "x", "99999", "-1"):
+        text_of(client, f"{address}?p={odd}")
+
+
+@pytest.mark.parametrize("sort", ["accuracy", "macro_f1", "n", "when", "model"])
+def test_columns_sort_both_ways_with_missing_values_last(cast: Cast, sort: str) -> None:
+    benchmark = make_benchmark(cast.owner, "reviews")
+    for name, value in (("mb", 0.5), ("ma", 0.9), ("mc", None)):
+        finished_run(benchmark, make_model(cast.owner, name), cast.owner, value)
+    client, address = cast.web_client("owner"), f"/benchmarks/{benchmark.full_id}"
+    up, down = (
+        re.findall(r">olive/(m\w)</a>", text_of(client, f"{address}?sort={sort}&dir={way}"))
+        for way in ("asc", "desc")
+    )
+    if sort == "accuracy":
+        assert (up, down) == (["mb", "ma", "mc"], ["ma", "mb", "mc"])
+    if sort == "model":
+        assert (up, down) == (["ma", "mb", "mc"], ["mc", "mb", "ma"])
+    assert sorted(up) == sorted(down) == ["ma", "mb", "mc"]
