@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evaluation import tasks
+from hub.actions.repos import DEFAULT_REF
 from hub.doorbell import ring
 from hub.events import RefUpdated, receives
 
@@ -10,7 +11,5 @@ from hub.events import RefUpdated, receives
 @receives(RefUpdated)
 def read_benchmarks(event: RefUpdated) -> None:
     """The default branch moved: perhaps its `eval.yaml` changed. Models are passed over inside."""
-    from hub.actions.repos import DEFAULT_REF
-
     if event.ref == DEFAULT_REF and event.new_sha is not None:
         ring(tasks.refresh_benchmarks, event.repo_id)
