@@ -8,15 +8,17 @@ from evaluation.api import schema, views  # noqa: F401  (schema registers itself
 _BOARD = "<name:namespace>/<name:name>/<name:task_id>"
 
 urlpatterns = [
-    path("benchmarks", views.BenchmarkList.as_view()),
-    path(f"benchmarks/{_BOARD}", views.BenchmarkDetail.as_view()),
+    path("benchmarks", views.BenchmarkList.as_view(), name="api_benchmarks"),
+    path(f"benchmarks/{_BOARD}", views.BenchmarkDetail.as_view(), name="api_benchmark"),
     path(f"leaderboards/{_BOARD}", views.Leaderboard.as_view(), name="api_leaderboard"),
-    path("runs", views.RunList.as_view()),
+    path("runs", views.RunList.as_view(), name="api_runs"),
     path("runs/<uuid:run_id>", views.RunDetail.as_view(), name="api_run"),
-    path("runs/<uuid:run_id>/cancel", views.RunCancel.as_view()),
-    path("runs/<uuid:run_id>/record", views.RunRecord.as_view()),
-    path("runs/<uuid:run_id>/predictions", views.RunPredictions.as_view()),
-    path("runs/<uuid:run_id>/verify", views.RunVerify.as_view()),
+    path("runs/<uuid:run_id>/cancel", views.RunCancel.as_view(), name="api_run_cancel"),
+    path("runs/<uuid:run_id>/record", views.RunRecord.as_view(), name="api_run_record"),
+    path(
+        "runs/<uuid:run_id>/predictions", views.RunPredictions.as_view(), name="api_run_predictions"
+    ),
+    path("runs/<uuid:run_id>/verify", views.RunVerify.as_view(), name="api_run_verify"),
     path("instance-key", views.InstanceKey.as_view(), name="instance_key"),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),
     path(
