@@ -11,340 +11,775 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Blob',
+            name="Blob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha256', models.CharField(max_length=64, unique=True)),
-                ('size_bytes', models.PositiveBigIntegerField()),
-                ('is_plain', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("size_bytes", models.PositiveBigIntegerField()),
+                ("is_plain", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='XetFile',
+            name="XetFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file_hash', models.CharField(max_length=64, unique=True)),
-                ('sha256', models.CharField(db_index=True, max_length=64)),
-                ('size_bytes', models.PositiveBigIntegerField()),
-                ('terms', models.BinaryField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file_hash", models.CharField(max_length=64, unique=True)),
+                ("sha256", models.CharField(db_index=True, max_length=64)),
+                ("size_bytes", models.PositiveBigIntegerField()),
+                ("terms", models.BinaryField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Xorb',
+            name="Xorb",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('hash', models.CharField(max_length=64, unique=True)),
-                ('size_bytes', models.PositiveIntegerField()),
-                ('unpacked_bytes', models.PositiveIntegerField()),
-                ('chunk_count', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("hash", models.CharField(max_length=64, unique=True)),
+                ("size_bytes", models.PositiveIntegerField()),
+                ("unpacked_bytes", models.PositiveIntegerField()),
+                ("chunk_count", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('full_name', models.CharField(blank=True, max_length=150, verbose_name='full name')),
-                ('bio', models.CharField(blank=True, max_length=500, verbose_name='about')),
-                ('homepage', models.URLField(blank=True, verbose_name='home page')),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "A user with that username already exists."},
+                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        max_length=150,
+                        unique=True,
+                        validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
+                        verbose_name="username",
+                    ),
+                ),
+                (
+                    "email",
+                    models.EmailField(blank=True, max_length=254, verbose_name="email address"),
+                ),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "date_joined",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="date joined"
+                    ),
+                ),
+                (
+                    "full_name",
+                    models.CharField(blank=True, max_length=150, verbose_name="full name"),
+                ),
+                ("bio", models.CharField(blank=True, max_length=500, verbose_name="about")),
+                ("homepage", models.URLField(blank=True, verbose_name="home page")),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'user',
-                'verbose_name_plural': 'users',
-                'abstract': False,
+                "verbose_name": "user",
+                "verbose_name_plural": "users",
+                "abstract": False,
             },
             managers=[
-                ('objects', django.contrib.auth.models.UserManager()),
+                ("objects", django.contrib.auth.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='AccessToken',
+            name="AccessToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80)),
-                ('scope', models.CharField(choices=[('read', 'Read'), ('write', 'Write'), ('fine-grained', 'Chosen repositories')], max_length=16)),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('prefix', models.CharField(editable=False, max_length=12)),
-                ('is_internal', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='access_tokens', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("read", "Read"),
+                            ("write", "Write"),
+                            ("fine-grained", "Chosen repositories"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("prefix", models.CharField(editable=False, max_length=12)),
+                ("is_internal", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="access_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='FileScan',
+            name="FileScan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_id', models.CharField(max_length=64)),
-                ('file_name', models.CharField(max_length=255)),
-                ('scanner', models.CharField(max_length=40)),
-                ('scanner_version', models.CharField(max_length=40)),
-                ('verdict', models.CharField(choices=[('clean', 'clean'), ('suspicious', 'suspicious'), ('dangerous', 'dangerous'), ('failed', 'could not be scanned')], max_length=12)),
-                ('findings', models.JSONField(default=list)),
-                ('scanned_at', models.DateTimeField(auto_now=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("content_id", models.CharField(max_length=64)),
+                ("file_name", models.CharField(max_length=255)),
+                ("scanner", models.CharField(max_length=40)),
+                ("scanner_version", models.CharField(max_length=40)),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("clean", "clean"),
+                            ("suspicious", "suspicious"),
+                            ("dangerous", "dangerous"),
+                            ("failed", "could not be scanned"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("findings", models.JSONField(default=list)),
+                ("scanned_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('content_id', 'file_name', 'scanner'), name='file_scan_unique')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("content_id", "file_name", "scanner"), name="file_scan_unique"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('read', 'Read'), ('contributor', 'Contributor'), ('write', 'Write'), ('admin', 'Admin')], max_length=16)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("read", "Read"),
+                            ("contributor", "Contributor"),
+                            ("write", "Write"),
+                            ("admin", "Admin"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Organization',
+            name="Organization",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('full_name', models.CharField(blank=True, max_length=150, verbose_name='full name')),
-                ('bio', models.CharField(blank=True, max_length=500, verbose_name='about')),
-                ('homepage', models.URLField(blank=True, verbose_name='home page')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('members', models.ManyToManyField(related_name='organizations', through='hub.Membership', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "full_name",
+                    models.CharField(blank=True, max_length=150, verbose_name="full name"),
+                ),
+                ("bio", models.CharField(blank=True, max_length=500, verbose_name="about")),
+                ("homepage", models.URLField(blank=True, verbose_name="home page")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "members",
+                    models.ManyToManyField(
+                        related_name="organizations",
+                        through="hub.Membership",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Namespace',
+            name="Namespace",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=96)),
-                ('user', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='namespace', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='namespace', to='hub.organization')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=96)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="namespace",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="namespace",
+                        to="hub.organization",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='membership',
-            name='organization',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='hub.organization'),
+            model_name="membership",
+            name="organization",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="memberships",
+                to="hub.organization",
+            ),
         ),
         migrations.CreateModel(
-            name='Repo',
+            name="Repo",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repo_type', models.CharField(choices=[('model', 'Model'), ('dataset', 'Data set')], max_length=8)),
-                ('name', models.CharField(max_length=96)),
-                ('is_private', models.BooleanField(default=False)),
-                ('storage_key', models.CharField(default=hub.models.repo.new_storage_key, editable=False, max_length=32, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('last_modified', models.DateTimeField(auto_now_add=True)),
-                ('downloads_all_time', models.PositiveBigIntegerField(default=0)),
-                ('downloads', models.PositiveBigIntegerField(default=0)),
-                ('head_sha', models.CharField(blank=True, max_length=40)),
-                ('size_bytes', models.PositiveBigIntegerField(default=0)),
-                ('description', models.CharField(blank=True, max_length=500)),
-                ('card_data', models.JSONField(default=dict)),
-                ('tags', models.JSONField(default=list)),
-                ('pipeline_tag', models.CharField(blank=True, max_length=64)),
-                ('library_name', models.CharField(blank=True, max_length=64)),
-                ('license', models.CharField(blank=True, max_length=64)),
-                ('config', models.JSONField(default=dict)),
-                ('safetensors', models.JSONField(null=True)),
-                ('parameter_count', models.PositiveBigIntegerField(null=True)),
-                ('creator', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('namespace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='repos', to='hub.namespace')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "repo_type",
+                    models.CharField(
+                        choices=[("model", "Model"), ("dataset", "Data set")], max_length=8
+                    ),
+                ),
+                ("name", models.CharField(max_length=96)),
+                ("is_private", models.BooleanField(default=False)),
+                (
+                    "storage_key",
+                    models.CharField(
+                        default=hub.models.repo.new_storage_key,
+                        editable=False,
+                        max_length=32,
+                        unique=True,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("last_modified", models.DateTimeField(auto_now_add=True)),
+                ("downloads_all_time", models.PositiveBigIntegerField(default=0)),
+                ("downloads", models.PositiveBigIntegerField(default=0)),
+                ("head_sha", models.CharField(blank=True, max_length=40)),
+                ("size_bytes", models.PositiveBigIntegerField(default=0)),
+                ("description", models.CharField(blank=True, max_length=500)),
+                ("card_data", models.JSONField(default=dict)),
+                ("tags", models.JSONField(default=list)),
+                ("pipeline_tag", models.CharField(blank=True, max_length=64)),
+                ("library_name", models.CharField(blank=True, max_length=64)),
+                ("license", models.CharField(blank=True, max_length=64)),
+                ("config", models.JSONField(default=dict)),
+                ("safetensors", models.JSONField(null=True)),
+                ("parameter_count", models.PositiveBigIntegerField(null=True)),
+                (
+                    "creator",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "namespace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="repos",
+                        to="hub.namespace",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Ref',
+            name="Ref",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255)),
-                ('commit_sha', models.CharField(max_length=40)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refs', to='hub.repo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=255)),
+                ("commit_sha", models.CharField(max_length=40)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="refs",
+                        to="hub.repo",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DownloadDay',
+            name="DownloadDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('count', models.PositiveIntegerField(default=0)),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='download_days', to='hub.repo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("count", models.PositiveIntegerField(default=0)),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="download_days",
+                        to="hub.repo",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='CommitScan',
+            name="CommitScan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('commit_sha', models.CharField(max_length=40)),
-                ('state', models.CharField(choices=[('queued', 'waiting for the scanner'), ('scanning', 'being scanned'), ('done', 'scanned'), ('failed', 'scan failed')], default='queued', max_length=10)),
-                ('verdict', models.CharField(blank=True, choices=[('clean', 'clean'), ('suspicious', 'suspicious'), ('dangerous', 'dangerous'), ('failed', 'could not be scanned')], max_length=12)),
-                ('error', models.CharField(blank=True, max_length=500)),
-                ('queued_at', models.DateTimeField(auto_now_add=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='commit_scans', to='hub.repo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("commit_sha", models.CharField(max_length=40)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "waiting for the scanner"),
+                            ("scanning", "being scanned"),
+                            ("done", "scanned"),
+                            ("failed", "scan failed"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("clean", "clean"),
+                            ("suspicious", "suspicious"),
+                            ("dangerous", "dangerous"),
+                            ("failed", "could not be scanned"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("error", models.CharField(blank=True, max_length=500)),
+                ("queued_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="commit_scans",
+                        to="hub.repo",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('verb', models.CharField(max_length=40)),
-                ('target', models.CharField(max_length=255)),
-                ('details', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('repo', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='audit', to='hub.repo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("verb", models.CharField(max_length=40)),
+                ("target", models.CharField(max_length=255)),
+                ("details", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="audit",
+                        to="hub.repo",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'audit entries',
+                "verbose_name_plural": "audit entries",
             },
         ),
         migrations.CreateModel(
-            name='RepoRedirect',
+            name="RepoRedirect",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repo_type', models.CharField(choices=[('model', 'Model'), ('dataset', 'Data set')], max_length=8)),
-                ('namespace_name', models.CharField(max_length=96)),
-                ('name', models.CharField(max_length=96)),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='redirects', to='hub.repo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "repo_type",
+                    models.CharField(
+                        choices=[("model", "Model"), ("dataset", "Data set")], max_length=8
+                    ),
+                ),
+                ("namespace_name", models.CharField(max_length=96)),
+                ("name", models.CharField(max_length=96)),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="redirects",
+                        to="hub.repo",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RepoTag',
+            name="RepoTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tag', models.CharField(max_length=128)),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tag_rows', to='hub.repo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("tag", models.CharField(max_length=128)),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tag_rows",
+                        to="hub.repo",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TokenGrant',
+            name="TokenGrant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('can_write', models.BooleanField(default=False)),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='hub.repo')),
-                ('token', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='hub.accesstoken')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("can_write", models.BooleanField(default=False)),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="hub.repo"
+                    ),
+                ),
+                (
+                    "token",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="grants",
+                        to="hub.accesstoken",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RepoBlob',
+            name="RepoBlob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('blob', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='repo_links', to='hub.blob')),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='blob_links', to='hub.repo')),
-                ('xet_file', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='repo_links', to='hub.xetfile')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "blob",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="repo_links",
+                        to="hub.blob",
+                    ),
+                ),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="blob_links",
+                        to="hub.repo",
+                    ),
+                ),
+                (
+                    "xet_file",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="repo_links",
+                        to="hub.xetfile",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RepoXorb',
+            name="RepoXorb",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repo', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='xorb_links', to='hub.repo')),
-                ('xorb', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='repo_links', to='hub.xorb')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "repo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="xorb_links",
+                        to="hub.repo",
+                    ),
+                ),
+                (
+                    "xorb",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="repo_links",
+                        to="hub.xorb",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='XorbChunk',
+            name="XorbChunk",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('chunk_hash', models.CharField(max_length=64)),
-                ('xorb', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='indexed_chunks', to='hub.xorb')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("chunk_hash", models.CharField(max_length=64)),
+                (
+                    "xorb",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="indexed_chunks",
+                        to="hub.xorb",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='namespace',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('name'), name='namespace_name_unique'),
+            model_name="namespace",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("name"), name="namespace_name_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='namespace',
-            constraint=models.CheckConstraint(condition=models.Q(('user__isnull', True), ('organization__isnull', True), _connector='XOR'), name='namespace_has_one_owner'),
+            model_name="namespace",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("user__isnull", True), ("organization__isnull", True), _connector="XOR"
+                ),
+                name="namespace_has_one_owner",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('organization', 'user'), name='membership_unique'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(
+                fields=("organization", "user"), name="membership_unique"
+            ),
         ),
         migrations.AddIndex(
-            model_name='repo',
-            index=models.Index(fields=['repo_type', '-last_modified', '-id'], name='repo_by_modified'),
+            model_name="repo",
+            index=models.Index(
+                fields=["repo_type", "-last_modified", "-id"], name="repo_by_modified"
+            ),
         ),
         migrations.AddIndex(
-            model_name='repo',
-            index=models.Index(fields=['repo_type', '-created_at', '-id'], name='repo_by_created'),
+            model_name="repo",
+            index=models.Index(fields=["repo_type", "-created_at", "-id"], name="repo_by_created"),
         ),
         migrations.AddIndex(
-            model_name='repo',
-            index=models.Index(fields=['repo_type', '-downloads', '-id'], name='repo_by_downloads'),
+            model_name="repo",
+            index=models.Index(fields=["repo_type", "-downloads", "-id"], name="repo_by_downloads"),
         ),
         migrations.AddConstraint(
-            model_name='repo',
-            constraint=models.UniqueConstraint(models.F('repo_type'), models.F('namespace'), django.db.models.functions.text.Lower('name'), name='repo_id_unique'),
+            model_name="repo",
+            constraint=models.UniqueConstraint(
+                models.F("repo_type"),
+                models.F("namespace"),
+                django.db.models.functions.text.Lower("name"),
+                name="repo_id_unique",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ref',
-            constraint=models.UniqueConstraint(fields=('repo', 'name'), name='ref_unique'),
+            model_name="ref",
+            constraint=models.UniqueConstraint(fields=("repo", "name"), name="ref_unique"),
         ),
         migrations.AddConstraint(
-            model_name='downloadday',
-            constraint=models.UniqueConstraint(fields=('repo', 'day'), name='download_day_unique'),
+            model_name="downloadday",
+            constraint=models.UniqueConstraint(fields=("repo", "day"), name="download_day_unique"),
         ),
         migrations.AddIndex(
-            model_name='commitscan',
-            index=models.Index(fields=['state', 'queued_at'], name='commit_scan_queue'),
+            model_name="commitscan",
+            index=models.Index(fields=["state", "queued_at"], name="commit_scan_queue"),
         ),
         migrations.AddConstraint(
-            model_name='commitscan',
-            constraint=models.UniqueConstraint(fields=('repo', 'commit_sha'), name='commit_scan_unique'),
+            model_name="commitscan",
+            constraint=models.UniqueConstraint(
+                fields=("repo", "commit_sha"), name="commit_scan_unique"
+            ),
         ),
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['-created_at'], name='audit_newest'),
+            model_name="auditentry",
+            index=models.Index(fields=["-created_at"], name="audit_newest"),
         ),
         migrations.AddConstraint(
-            model_name='reporedirect',
-            constraint=models.UniqueConstraint(models.F('repo_type'), django.db.models.functions.text.Lower('namespace_name'), django.db.models.functions.text.Lower('name'), name='redirect_unique'),
+            model_name="reporedirect",
+            constraint=models.UniqueConstraint(
+                models.F("repo_type"),
+                django.db.models.functions.text.Lower("namespace_name"),
+                django.db.models.functions.text.Lower("name"),
+                name="redirect_unique",
+            ),
         ),
         migrations.AddIndex(
-            model_name='repotag',
-            index=models.Index(fields=['tag', 'repo'], name='repo_tag_lookup'),
+            model_name="repotag",
+            index=models.Index(fields=["tag", "repo"], name="repo_tag_lookup"),
         ),
         migrations.AddConstraint(
-            model_name='repotag',
-            constraint=models.UniqueConstraint(fields=('repo', 'tag'), name='repo_tag_unique'),
+            model_name="repotag",
+            constraint=models.UniqueConstraint(fields=("repo", "tag"), name="repo_tag_unique"),
         ),
         migrations.AddConstraint(
-            model_name='tokengrant',
-            constraint=models.UniqueConstraint(fields=('token', 'repo'), name='grant_unique'),
+            model_name="tokengrant",
+            constraint=models.UniqueConstraint(fields=("token", "repo"), name="grant_unique"),
         ),
         migrations.AddConstraint(
-            model_name='repoblob',
-            constraint=models.UniqueConstraint(fields=('repo', 'blob'), name='repo_blob_unique'),
+            model_name="repoblob",
+            constraint=models.UniqueConstraint(fields=("repo", "blob"), name="repo_blob_unique"),
         ),
         migrations.AddConstraint(
-            model_name='repoxorb',
-            constraint=models.UniqueConstraint(fields=('repo', 'xorb'), name='repo_xorb_unique'),
+            model_name="repoxorb",
+            constraint=models.UniqueConstraint(fields=("repo", "xorb"), name="repo_xorb_unique"),
         ),
         migrations.AddConstraint(
-            model_name='xorbchunk',
-            constraint=models.UniqueConstraint(fields=('chunk_hash', 'xorb'), name='xorb_chunk_unique'),
+            model_name="xorbchunk",
+            constraint=models.UniqueConstraint(
+                fields=("chunk_hash", "xorb"), name="xorb_chunk_unique"
+            ),
         ),
     ]

@@ -85,9 +85,7 @@ class Repo(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                "repo_type", "namespace", Lower("name"), name="repo_id_unique"
-            )
+            models.UniqueConstraint("repo_type", "namespace", Lower("name"), name="repo_id_unique")
         ]
         indexes = [
             models.Index(fields=["repo_type", "-last_modified", "-id"], name="repo_by_modified"),
