@@ -116,7 +116,7 @@ def axis_of(ranked: list[Standing]) -> Axis:
     if not spans:
         return Axis(0.0, 1.0)
     values = [value for value, _, _ in spans]
-    floor = values[-1] - max(5 * (values[-1] - values[len(values) // 2]), 0.1)
+    floor = values[-1] - max(5 * (values[-1] - values[(len(values) - 1) // 2]), 0.1)
     shown = [span for span in spans if span[0] >= floor]
     low, high = min(low for _, low, _ in shown), max(high for _, _, high in shown)
     air = max((high - low) * 0.05, 0.005)

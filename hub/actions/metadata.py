@@ -8,9 +8,12 @@ import re
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from django.db import transaction
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from hub.blob_stream import open_file
 from hub.cards import Card, CardError, dataset_tags, model_tags, parse_card
@@ -41,6 +44,7 @@ MAX_CONFIG_BYTES = 4 * 1024**2
 MAX_HEADER_BYTES = 32 * 1024**2
 MAX_WEIGHT_FILES = 256
 MAX_LISTED_FILES = 5_000
+_DESCRIPTION_SOURCE_CHARS = 20_000
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors\Z")
 _ADAPTER = re.compile(r"(?:^|/)(?:adapter_|optimizer|training_)")
 
@@ -193,11 +197,20 @@ def _first(data: dict[str, Any], key: str) -> str:
 
 
 def _first_paragraph(body: str) -> str:
-    """The first lines that are text, for lists."""
-    for block in re.split(r"\n\s*\n", body):
-        if block.strip() and block.lstrip()[0] not in "#<!|`-*>[":
-            return " ".join(block.split())[:500]
+    """The first paragraph with words in it as plain text, for lists; badges are passed over."""
+    tokens = MarkdownIt("commonmark").parse(body[:_DESCRIPTION_SOURCE_CHARS])
+    for before, token in pairwise(tokens):
+        if before.type == "paragraph_open" and before.level == 0:
+            text = " ".join("".join(_plain(child) for child in token.children or ()).split())
+            if any(character.isalnum() for character in text):
+                return text[:500]
     return ""
+
+
+def _plain(token: Token) -> str:
+    if token.type in {"text", "code_inline"}:
+        return token.content
+    return " " if token.type in {"softbreak", "hardbreak"} else ""
 
 
 def _write_tags(repo: Repo, tags: list[str]) -> None:
