@@ -20,6 +20,13 @@ from tests.support.live_site import LiveSite
 MEDIA = "application/vnd.git-lfs+json"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def clean_start(live_site):
+    """Removes what other tests left when they killed the server; the hourly sweep would, later."""
+    for name in received_files(live_site):
+        (live_site.data_dir / "tmp" / name).unlink()
+
+
 @pytest.fixture(scope="module")
 def token(live_site):
     return live_site.user_with_token("lfs-user")
