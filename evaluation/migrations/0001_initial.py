@@ -284,7 +284,7 @@ class Migration(migrations.Migration):
                 ("se", models.FloatField(null=True)),
                 ("ci_low", models.FloatField(null=True)),
                 ("ci_high", models.FloatField(null=True)),
-                ("method", models.CharField(blank=True, max_length=80)),
+                ("method", models.CharField(blank=True, max_length=200)),
                 (
                     "run",
                     models.ForeignKey(

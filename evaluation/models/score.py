@@ -32,7 +32,7 @@ class Score(models.Model):
     se = models.FloatField(null=True)
     ci_low = models.FloatField(null=True)
     ci_high = models.FloatField(null=True)
-    method = models.CharField(max_length=80, blank=True)
+    method = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering = ["position"]
