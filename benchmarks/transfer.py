@@ -68,12 +68,9 @@ class Transfer:
         return seconds
 
     def downloads(self) -> Iterator[Row]:
-        file = self.checkpoint()
-        self.create_repo(f"{USER}/xet")
-        self.create_repo(f"{USER}/lfs")
-        self.client(self.site.base_url, {}, "upload", f"{USER}/xet", str(file))
-        disable = {"HF_HUB_DISABLE_XET": "1"}
-        self.client(self.site.base_url, disable, "upload", f"{USER}/lfs", str(file))
+        # Two contents: one that is stored both ways would be served from its plain copy.
+        file = self.publish("xet", {})
+        self.publish("lfs", {"HF_HUB_DISABLE_XET": "1"})
         with nginx(file.parent, self.folder) as nginx_url:
             peer = self.best(lambda: curl(f"{nginx_url}/{file.name}"))
             lfs = self.best(lambda: curl(self.file_url("lfs")))
@@ -83,6 +80,13 @@ class Transfer:
         yield rate("plain GET of an LFS file", lfs, peer, "nginx", 0.9)
         yield rate("plain GET of a Xet file", xet_plain, peer, "nginx", 0.6)
         yield rate("download by the Xet client, to disk", xet, to_disk, "nginx, to disk", 0.9)
+
+    def publish(self, name: str, env: dict[str, str]) -> Path:
+        """A new checkpoint, uploaded; the file stays for a peer to serve."""
+        file = self.checkpoint()
+        self.create_repo(f"{USER}/{name}")
+        self.client(self.site.base_url, env, "upload", f"{USER}/{name}", str(file))
+        return file
 
     def download_by_xet(self) -> float:
         out = self.folder / "downloaded"

@@ -14,10 +14,13 @@ PASSWORD = "a-Long-enough-secret-4"
 _numbers = itertools.count(1)
 
 PUBLIC = ["/", "/contribute", "/models", "/datasets", "/benchmarks", "/search?q=frame",
-          "/accounts/login/", "/accounts/signup/", "/framer", "/no/such/page/here"]  # fmt: skip
+          "/accounts/login/", "/accounts/signup/", "/framer", "/no/such/page/here",
+          "/framer/frame-model", "/framer/frame-model/tree/main",
+          "/framer/frame-model/commits/main", "/framer/frame-model/blob/main/.gitattributes",
+          "/framer/frame-model/commit/main", "/datasets/framer/frame-dataset"]  # fmt: skip
 PRIVATE = ["/", "/settings/profile", "/settings/tokens", "/settings/organizations",
            "/organizations/new", "/organizations/framers/settings", "/accounts/email/",
-           "/accounts/password/change/", "/new"]  # fmt: skip
+           "/accounts/password/change/", "/new", "/framer/frame-model/settings"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
