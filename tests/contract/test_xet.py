@@ -179,7 +179,8 @@ def test_a_file_of_several_xorbs_is_read_whole_and_in_part(make_client: Any) -> 
 def test_a_changed_file_costs_what_has_changed(make_client: Any) -> None:
     """From a machine without caches: all it knows of the first upload comes from the site.
 
-    The client does not wait for the answer, so the bound leaves room for what it cuts meanwhile.
+    TODO(issue 2): 2 MiB is what a change should cost; on PostgreSQL under load 37 MB were stored,
+    for a reason not traced yet.
     """
     client = make_client()
     content = bytearray(floats(200 * MIB))
