@@ -5,7 +5,8 @@ endif
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
+PIP_QUIET = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+PIP_INSTALL = $(PIP_QUIET) -c constraints.txt
 # One process a core, a file whole in one of them: the live sites are shared within a process.
 SPREAD = -n auto --maxprocesses 4 --dist loadfile
 LOCKS := pyproject.toml constraints.txt
@@ -18,10 +19,10 @@ help:  ## what can be made
 run: $(VENV)/run.stamp  ## install, then start the whole site on this machine
 	@exec $(BIN)/python manage.py up
 
-test: $(VENV)/dev.stamp  ## the whole suite on SQLite, a local folder and an embedded Valkey
+test: $(VENV)/dev.stamp $(VENV)/clients.stamp  ## the whole suite on SQLite, a local folder and an embedded Valkey
 	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-test-services: $(VENV)/dev.stamp  ## the suite against PostgreSQL and Redis (DATABASE_URL, REDIS_URL)
+test-services: $(VENV)/dev.stamp $(VENV)/clients.stamp  ## the suite against PostgreSQL and Redis (DATABASE_URL, REDIS_URL)
 	DATABASE_URL=$${DATABASE_URL:-postgres://postgres@127.0.0.1:5432/modelguild} \
 	REDIS_URL=$${REDIS_URL:-redis://127.0.0.1:6379/11} \
 	$(BIN)/python -m pytest $(SPREAD) -m "not browser and not pure" \
@@ -64,6 +65,14 @@ lock: $(VENV)/bin/python  ## resolve pyproject.toml afresh into constraints.txt
 	pins = {i["metadata"]["name"].lower().replace("_", "-"): i["metadata"]["version"].split("+")[0] \
 	for i in json.load(open("$(VENV)/lock.json"))["install"]}; pins.pop("modelguild"); \
 	open("constraints.txt", "w").writelines(f"{n}=={v}\n" for n, v in sorted(pins.items()))'
+
+# The generations of huggingface_hub that the contract suite drives, each in a folder of its own.
+CLIENTS := $(wildcard tests/clients/*.txt)
+$(VENV)/clients.stamp: $(CLIENTS) | $(VENV)/dev.stamp
+	@rm -rf $(VENV)/clients
+	@for lock in $(CLIENTS); do $(PIP_QUIET) --no-deps -r $$lock \
+		--target $(VENV)/clients/$$(basename $$lock .txt) || exit 1; done
+	@touch $@
 
 clean:  ## remove what was built; the data folder stays
 	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

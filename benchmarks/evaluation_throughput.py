@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.contenders import compute, our_text_engine, text_pipeline
 from benchmarks.report import Row, compare, report
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
 
@@ -73,77 +74,29 @@ def cpu_s(action):
 def throughput(folder: Path, texts: list[str], repeats: int) -> list[Row]:
     """Our engine and the pipeline at batch 1 and 32, in turns."""
     import torch
-    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, pipeline
-
-    from ml_core.evaluate.batching import plan_batches
-    from ml_core.evaluate.engine import run_batches, softmax
-    from ml_core.evaluate.events import Reporter, ignore
-    from ml_core.evaluate.tasks.text_classification import prepare_rows
-    from ml_core.load.checkpoint import open_checkpoint
-    from ml_core.load.model import build_config, load_model
-    from ml_core.load.tokenizer import load_tokenizer
 
     torch.set_num_threads(1)
-    checkpoint = open_checkpoint(folder, max_parameters=10**9)
-    with tempfile.TemporaryDirectory() as scratch:
-        staged = checkpoint.stage(Path(scratch))
-        config = build_config(checkpoint.config)
-        tokenizer = load_tokenizer(checkpoint, staged, config)
-        loaded = load_model(
-            staged,
-            config,
-            MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
-            purpose="text classification",
-            max_parameters=10**9,
-            device=torch.device("cpu"),
-            dtype=torch.float32,
-        )
-    slots: list[float] = []
-
-    def ours() -> np.ndarray:
-        prepared = prepare_rows(tokenizer, loaded, texts)
-        plan = plan_batches(prepared.lengths, budget=prepared.default_budget)
-        slots.append(plan.padded_slots / plan.useful_slots)
-        outputs = run_batches(
-            plan,
-            prepared.forward,
-            n_rows=len(texts),
-            n_outputs=len(LABELS),
-            slots=prepared.slots,
-            reporter=Reporter(ignore),
-        )
-        return softmax(outputs.logits)
-
-    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
-
-    def peer(batch_size: int) -> np.ndarray:
-        rows = classify(texts, batch_size=batch_size, truncation=True)
-        return np.array([[by[n] for n in LABELS] for by in map(_by_label, rows)])
-
+    engine = our_text_engine(folder, torch.device("cpu"), torch.float32)
+    peer = text_pipeline(folder, LABELS)
     times: dict[str, list[float]] = {"ours": [], "1": [], "32": []}
     for _ in range(repeats):
-        for name, action in (("ours", ours), ("1", lambda: peer(1)), ("32", lambda: peer(32))):
-            seconds, scores = cpu_s(action)
-            times[name].append(seconds)
-            if name == "ours":
-                own = scores
-            difference = float(np.abs(own - scores).max())
-            same = float((own.argmax(1) == scores.argmax(1)).mean())
-            print(f"{name:>5}: {seconds:6.2f} s  max difference {difference:.1e}  same {same:.4f}")
+        seconds, ours = cpu_s(lambda: compute(engine(texts), len(LABELS)))
+        times["ours"].append(seconds)
+        for batch_size in (1, 32):
+            seconds, scores = cpu_s(lambda: peer(texts, batch_size))  # noqa: B023  # called at once
+            times[str(batch_size)].append(seconds)
+            difference = float(np.abs(ours.scores - scores).max())
+            same = float((ours.scores.argmax(1) == scores.argmax(1)).mean())
+            print(f"batch {batch_size}: max difference {difference:.1e}, same answer {same:.4f}")
             assert difference < 1e-4, "the scores are not equal"
     best = {name: min(values) for name, values in times.items()}
     n = len(texts)
+    padding = ours.padded_slots / ours.useful_slots
     return [
         _per_item("against pipeline, batch 32", best["ours"], best["32"], n, goal=1.0),
         _per_item("against pipeline, batch 1", best["ours"], best["1"], n, goal=1.0),
-        compare(
-            "padded to useful slots", slots[0], None, "slots", higher_is_better=False, goal=None
-        ),
+        compare("padded to useful slots", padding, None, "slots", higher_is_better=False),
     ]
-
-
-def _by_label(row: list[dict[str, object]]) -> dict[str, float]:
-    return {str(entry["label"]): float(str(entry["score"])) for entry in row}
 
 
 def _per_item(work: str, ours: float, peer: float, n: int, goal: float) -> Row:

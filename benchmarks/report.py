@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ def compare(
 
 def report(name: str, rows: Sequence[Row]) -> None:
     """Print the table and write `benchmarks/results/NAME.json`."""
-    print(f"\n{name}, on {machine()['cpu']} with {machine()['cores']} cores")
+    gpu = f"{machine()['gpu']}, " if "gpu" in machine() else ""
+    print(f"\n{name}, on {gpu}{machine()['cpu']} with {machine()['cores']} cores")
     print(table(rows))
     RESULTS.mkdir(exist_ok=True)
     content = {"machine": machine(), "rows": [asdict(row) for row in rows]}
@@ -80,7 +82,17 @@ def machine() -> dict[str, str | int]:
         "cores": os.cpu_count() or 0,
         "system": platform.platform(),
         "python": platform.python_version(),
+        **_gpu(),
     }
+
+
+def _gpu() -> dict[str, str]:
+    """The GPUs and torch, where this process measured with them."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {}
+    count, kind = torch.cuda.device_count(), torch.cuda.get_device_name()
+    return {"gpu": f"{count} × {kind}", "torch": torch.__version__}
 
 
 def _cpu() -> str:

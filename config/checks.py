@@ -23,7 +23,7 @@ from django.core import checks
 from django.utils.module_loading import autodiscover_modules
 
 GIT_MINIMUM = (2, 34)
-"""First release whose `git http-backend` and partial clone behave as our tests expect."""
+"""First release whose partial clone and checks of packs behave as our tests expect."""
 QUEUES = frozenset({"hub", "evaluate"})
 """Queues that the workers of `manage.py up` and docker-compose.yml listen to."""
 

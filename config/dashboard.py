@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat, truncatechars
 from django.urls import reverse
@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 
 from contributions.queries import recent_contributions
 from evaluation.models import Run, RunState, Worker
-from hub.models import Blob, CommitScan, Repo, RepoType, User, Verdict, Xorb
+from hub.models import CommitScan, Repo, RepoType, User, Verdict
+from hub.usage import storage_totals
 
 Table = dict[str, Any]
 RECENT = timedelta(hours=24)
@@ -44,6 +45,7 @@ def _counters() -> list[dict[str, Any]]:
         {"title": _("Users"), "value": User.objects.count(), "url": _list("hub", "user")},
         {"title": _("Models"), "value": _repos(RepoType.MODEL), "url": _list("hub", "repo")},
         {"title": _("Data sets"), "value": _repos(RepoType.DATASET), "url": _list("hub", "repo")},
+        {"title": _("Spaces"), "value": _repos(RepoType.SPACE), "url": _list("hub", "repo")},
         {"title": _("Workers alive"), "value": alive, "url": _list("evaluation", "worker")},
     ]
 
@@ -82,13 +84,18 @@ def _workers() -> Table:
 
 
 def _storage() -> Table:
-    """Logical bytes by kind, and what the disk has left."""
-    plain = Blob.objects.filter(is_plain=True).aggregate(n=Count("pk"), size=Sum("size_bytes"))
-    xorbs = Xorb.objects.aggregate(n=Count("pk"), size=Sum("size_bytes"))
+    """What repositories hold, what is stored for it, and what the disk has left."""
+    held = storage_totals()
     disk = shutil.disk_usage(settings.DATA_DIR)
+    saved = f"{held.saving_ratio:.2f} ×" if held.saving_ratio else "–"
     rows = [
-        [_("Large files, plain"), plain["n"], filesizeformat(plain["size"] or 0)],
-        [_("Xet containers"), xorbs["n"], filesizeformat(xorbs["size"] or 0)],
+        [_("Large files of all repositories"), "", filesizeformat(held.logical_large_bytes)],
+        [_("Git repositories"), "", filesizeformat(held.logical_git_bytes)],
+        [_("Large files, plain"), held.plain_count, filesizeformat(held.plain_bytes)],
+        [_("Xet containers"), held.xorb_count, filesizeformat(held.xorb_bytes)],
+        [_("Held to stored"), "", saved],
+        [_("Marked by collection"), "", filesizeformat(held.condemned_bytes)],
+        [_("Damaged and set aside"), held.quarantined_count, ""],
         [_("Disk free"), "", f"{filesizeformat(disk.free)} / {filesizeformat(disk.total)}"],
     ]
     return {"headers": [_("What"), _("Number"), _("Size")], "rows": rows}

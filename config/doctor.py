@@ -23,12 +23,14 @@ from evaluation.models import Worker
 from hub.models import Ref, Repo
 from hub.site import git_of, git_path, store
 from hub.storage.errors import StorageError
+from hub.usage import damaged_contents, missing_contents
 from hub.vcs.errors import VcsError
 
 GIB = 1024**3
 DISK_FAIL_BYTES = 1 * GIB
 DISK_WARN_BYTES = 10 * GIB
 PING_TIMEOUT_S = 2.0
+CONTENT_LIMIT = 200
 UP_HINT = "Start the site with `make run`, or set REDIS_URL to your own server."
 
 
@@ -61,6 +63,7 @@ def examine(*, repo_limit: int | None) -> Iterator[Finding]:
     yield from check_store()
     if all(finding.level != Level.FAIL for finding in database):
         yield from check_git_copy(repo_limit=repo_limit)
+        yield from check_content()
     yield from check_git()
     yield from check_cage()
     yield from check_disk()
@@ -150,6 +153,25 @@ def check_git_copy(*, repo_limit: int | None) -> Iterator[Finding]:
         yield Finding("git copy", Level.FAIL, "the database lags behind: " + _names(stale), mend)
     if not missing and not stale:
         yield Finding("git copy", Level.OK, f"{seen} repositories agree with the database")
+
+
+def check_content() -> Iterator[Finding]:
+    """Nothing stored is known to be damaged, and what came last is where it should be."""
+    damaged = damaged_contents()
+    if damaged:
+        mend = "Upload the files again, or restore the store from a backup."
+        text = f"{len(damaged)} damaged objects were set aside: {_names(damaged, 3)}"
+        yield Finding("content", Level.FAIL, text, mend)
+    try:
+        missing = missing_contents(limit=CONTENT_LIMIT)
+    except StorageError:
+        return
+    if missing:
+        mend = "Restore the store from a backup; then run `python manage.py storage scrub --all`."
+        text = f"{len(missing)} objects are not in the store: {_names(missing, 3)}"
+        yield Finding("content", Level.FAIL, text, mend)
+    if not damaged and not missing:
+        yield Finding("content", Level.OK, "nothing is known to be damaged or missing")
 
 
 def check_git() -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 | surface | paths | form |
 |---|---|---|
-| Hub API, CAS, git | `/api/…`, `/cas/…`, `…/resolve/…`, `….git/…` | JSON `{"error": …}` |
+| Hub API, CAS | `/api/…`, `/cas/…`, `…/resolve/…` | JSON `{"error": …}` |
+| git | `…/info/refs`, `…/git-…-pack` | plain text, which git shows as `remote: …` |
 | LFS | `…/info/lfs/…` | `application/vnd.git-lfs+json` `{"message": …}` |
 | pages | the rest | HTML page, or a fragment for htmx |
 
@@ -30,8 +31,9 @@ LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
 _BASIC = 'Basic realm="access token", charset="UTF-8"'
 """What git and git-lfs need to see before they send a password, which is the token."""
 _GIT_PATH = re.compile(r"\.git(/|$)|/info/(refs|lfs)|/git-(upload|receive)-pack$")
+_GIT_CALL = re.compile(r"/info/refs$|/git-(upload|receive)-pack$")
 _MACHINE_PATH = re.compile(
-    r"^/(api|cas|oauth|buckets)/|^/uploads$|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)"
+    r"^/(api|cas|oauth|buckets)/|^/uploads$|^/papers/[^/]+\.md$|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)"
     r"|/git-(upload|receive)-pack$"
 )
 
@@ -57,6 +59,7 @@ _ADAPTER_ERRORS: list[tuple[type[Exception], Any]] = [
     (vcs_errors.EntryNotFound, _with_text(errors.EntryNotFound)),
     (vcs_errors.ParentMoved, lambda error: errors.ParentMoved(**getattr(error, "details", {}))),
     (vcs_errors.RefExists, _with_text(errors.Conflict)),
+    (vcs_errors.MergeConflict, _with_text(errors.Conflict)),
     (vcs_errors.InvalidRefName, _with_text(errors.InvalidInput)),
     (vcs_errors.InvalidPath, _with_text(errors.InvalidPath)),
     (vcs_errors.EntryTooLarge, _with_text(errors.TooLarge)),
@@ -76,6 +79,8 @@ def render_error(request: HttpRequest, error: errors.HubError) -> HttpResponse:
         return _redirect(request, error)
     if "/info/lfs/" in request.path:
         response = _lfs(error)
+    elif _GIT_CALL.search(request.path):
+        response = HttpResponse(f"{error.message}\n", "text/plain; charset=utf-8", error.status)
     elif _MACHINE_PATH.search(request.path):
         response = JsonResponse(_body(error), status=error.status)
     else:

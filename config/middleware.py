@@ -8,6 +8,8 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 
 from config.errors import render_error, to_hub_error
 from config.logs import request_id
@@ -51,6 +53,21 @@ class QuotedSlashMiddleware:
             segments = (unquote(segment).replace("/", QUOTED_SLASH) for segment in path.split("/"))
             request.path_info = "/".join(segments)
         return self.get_response(request)
+
+
+class CompressedPagesMiddleware(GZipMiddleware):
+    """Compresses pages, and nothing that a Hub client reads: it compares lengths and ranges.
+
+    Django pads compressed answers at random, so that their length gives no secret away.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        is_page = response.get("Content-Type", "").startswith("text/html")
+        if response.streaming or not is_page:
+            return response
+        return super().process_response(request, response)
 
 
 class DomainErrorMiddleware:

@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "config.middleware.QuotedSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.CompressedPagesMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -122,6 +123,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # Our statements are short; compiling one takes longer than running it.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c jit=off")
 ATOMIC_REQUESTS = False
 
 REDIS_URL = env.str("REDIS_URL", default="") or running_url(DATA_DIR)
@@ -160,7 +163,14 @@ CELERY_BEAT_SCHEDULE = {
         "task": "hub.tasks.refresh_download_windows",
         "schedule": 86_400.0,
     },
+    "refresh-trending": {"task": "hub.tasks.refresh_trending", "schedule": 900.0},
+    "refresh-facets": {"task": "hub.tasks.refresh_facets", "schedule": 900.0},
+    "sweep-search": {"task": "hub.tasks.sweep_search", "schedule": 60.0},
     "sweep-uploads": {"task": "hub.tasks.sweep_uploads", "schedule": 3600.0},
+    "measure-new-repos": {"task": "hub.tasks.measure_new_repos", "schedule": 600.0},
+    "sweep-conversions": {"task": "hub.tasks.sweep_conversions", "schedule": 600.0},
+    "scrub-storage": {"task": "hub.tasks.scrub_storage", "schedule": 3600.0},
+    "collect-garbage": {"task": "hub.tasks.collect_garbage", "schedule": 86_400.0},
 }
 
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'store'}")
@@ -169,14 +179,37 @@ SIGNED_DOWNLOADS = env.bool("SIGNED_DOWNLOADS", default=False)
 ACCEL_REDIRECT_PREFIX = env.str("ACCEL_REDIRECT_PREFIX", default="")
 """Internal nginx location that serves the local store, such as `/_store`; empty: we send bytes."""
 
+CONVERT_LFS = env.bool("CONVERT_LFS", default=True)
+"""Make chunks from large files that came as one piece, in the background."""
+CONVERT_MIN_BYTES = env.int("CONVERT_MIN_BYTES", default=1024**2)
+DROP_PLAIN_COPIES = env.bool("DROP_PLAIN_COPIES", default=not SIGNED_DOWNLOADS)
+"""Delete plain copies of what is stored as chunks. A bucket can only hand out plain copies."""
+PLAIN_COPY_DAYS = env.int("PLAIN_COPY_DAYS", default=30)
+"""From the last plain download to the end of the plain copy, which the first one makes; 0: none."""
+COLLECT_STORAGE = env.bool("COLLECT_STORAGE", default=False)
+"""Delete once a day what nothing names any more; else only `manage.py storage collect --apply`."""
+COLLECTION_GRACE_DAYS = env.int("COLLECTION_GRACE_DAYS", default=28)
+"""From the mark to the deletion. Clients remember for 21 days what the store has."""
+SCRUB_OBJECTS_PER_HOUR = env.int("SCRUB_OBJECTS_PER_HOUR", default=32)
+"""Stored objects that are verified again each hour, those first that waited longest."""
+
 # --- Limits ----------------------------------------------------------------------------------
 
+QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)
+"""What the repositories of one user or organisation may hold together; 0 for no limit."""
 MAX_REGULAR_FILE_BYTES = env.int("MAX_REGULAR_FILE_BYTES", default=10 * 1024**2)
 MAX_LFS_FILE_BYTES = env.int("MAX_LFS_FILE_BYTES", default=500 * 1024**3)
 MAX_COMMIT_BYTES = env.int("MAX_COMMIT_BYTES", default=512 * 1024**2)
 LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=64 * 1024**2)
 LFS_SINGLE_PUT_BYTES = env.int("LFS_SINGLE_PUT_BYTES", default=1024**3)
 """Files up to this size are sent by LFS in one request, which is faster than in parts."""
+MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=2 * 1024**3)
+"""Size of the pack of one `git push`; large files travel by LFS and do not count."""
+MAX_PUSH_OBJECTS = env.int("MAX_PUSH_OBJECTS", default=500_000)
+MAX_PUSH_REFS = env.int("MAX_PUSH_REFS", default=1000)
+GIT_TIME_LIMIT_S = env.int("GIT_TIME_LIMIT_S", default=3600)
+GIT_MEMORY_LIMIT_BYTES = env.int("GIT_MEMORY_LIMIT_BYTES", default=2 * 1024**3)
+"""What one git process that serves a clone or a push may use, and for how long."""
 MAX_SCAN_FILE_BYTES = env.int("MAX_SCAN_FILE_BYTES", default=8 * 1024**3)
 XET_TOKEN_LIFETIME_S = 3600
 UPLOAD_URL_LIFETIME_S = 24 * 3600

@@ -10,11 +10,16 @@ if "MODELGUILD_DATA" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["MODELGUILD_DATA"], ignore_errors=True)
 
 from config.settings import *  # noqa: F403  (the folder must be named before settings read it)
-from config.settings import DATA_DIR, DATABASES
+from config.settings import CACHES, DATA_DIR, DATABASES, REDIS_URL
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: tests with two connections then meet the locks that users meet.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+if REDIS_URL:
+    # A cache of each test process's own, counted down from the one named: tests clear it.
+    _base, _, _first = REDIS_URL.rpartition("/")
+    _number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    CACHES["default"]["LOCATION"] = f"{_base}/{int(_first) - int(_number)}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 CELERY_BROKER_URL = "memory://"

@@ -22,7 +22,7 @@ from evaluation import cgroups, seccomp
 from evaluation.visible import (
     KERNEL_FILES,
     closed_kernel_files,
-    gpu_devices,
+    gpu_binds,
     system_binds,
     visible_paths,
 )
@@ -128,8 +128,7 @@ class Cage:
         arguments += ["--size", str(limits.tmp_bytes), "--tmpfs", "/tmp"]  # noqa: S108
         for path in visible_paths(job.read_only):
             arguments += ["--ro-bind", str(path), str(path)]
-        for device in gpu_devices() if job.use_gpu else []:
-            arguments += ["--dev-bind", device, device]
+        arguments += gpu_binds() if job.use_gpu else []
         arguments += ["--bind", str(job.out_dir), str(job.out_dir)]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108
         if seccomp_fd is not None:
@@ -209,8 +208,12 @@ def _works(cage: Cage) -> bool:
     return probe.returncode == 0
 
 
+GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+"""How an operator gives each worker of a machine GPUs of its own."""
+
+
 def job_environment(job: Job, limits: Limits, *, home: str) -> dict[str, str]:
-    """The whole environment of a job: nothing is inherited."""
+    """The whole environment of a job: nothing is inherited, but for which GPUs are the worker's."""
     threads = str(limits.threads)
     return {
         "PATH": "/usr/bin:/bin",
@@ -234,8 +237,13 @@ def job_environment(job: Job, limits: Limits, *, home: str) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
         "TOKENIZERS_PARALLELISM": "true" if limits.threads > 1 else "false",
+        **(_chosen_gpus() if job.use_gpu else {}),
         **job.environment,
     }
+
+
+def _chosen_gpus() -> dict[str, str]:
+    return {name: os.environ[name] for name in GPU_VARIABLES if name in os.environ}
 
 
 def resource_limits(limits: Limits, *, has_cgroup: bool) -> dict[str, list[int]]:

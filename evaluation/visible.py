@@ -28,7 +28,8 @@ HIDDEN_KERNEL_FILES = tuple(
         *("sched_debug", "slabinfo", "timer_list", "vmallocinfo"),
     )
 )
-GPU_PATTERNS = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-modeset")
+GPU_PATTERNS = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-modeset", "nvidia-caps/*")
+GPU_MODULES = ("nvidia", "nvidia_uvm")
 
 
 def system_binds() -> list[str]:
@@ -79,6 +80,25 @@ def visible_paths(named: Iterable[Path]) -> list[Path]:
     return kept
 
 
-def gpu_devices() -> list[str]:
-    """Device files of NVIDIA GPUs on this machine."""
-    return sorted(str(path) for name in GPU_PATTERNS for path in Path("/dev").glob(name))
+def gpu_binds(root: Path = Path("/")) -> list[str]:
+    """NVIDIA GPUs of this machine: device files, and what CUDA asks the kernel about them.
+
+    CUDA does not start (error 304, "OS call failed") where it cannot read that the driver's modules
+    are live, and on some machines where it cannot find the GPU on its bus.
+
+    Source: reports for bubblewrap and nspawn, systemd issue 38018 and bubblejail 0.9.2; NVIDIA says
+    nowhere which files these are.
+    """
+    arguments = []
+    for path in _found(root / "dev", GPU_PATTERNS):
+        arguments += ["--dev-bind", path, path]
+    for path in _found(root / "sys/module", GPU_MODULES):
+        arguments += ["--ro-bind", path, path]
+    for gpu in _found(root / "proc/driver/nvidia/gpus", ("*",)):
+        path = str(root / "sys/bus/pci/devices" / Path(gpu).name)
+        arguments += ["--ro-bind-try", path, path]
+    return arguments
+
+
+def _found(folder: Path, patterns: Iterable[str]) -> list[str]:
+    return sorted(str(path) for pattern in patterns for path in folder.glob(pattern))

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from django.db.models import Q, QuerySet
+
+from hub import pull_requests
 from hub.auth import Actor
 from hub.errors import (
     AuthenticationRequired,
@@ -60,6 +63,28 @@ def get_repo_for_admin(actor: Actor, repo_type: str, namespace: str, name: str) 
     return _require(actor, _get_repo(actor, repo_type, namespace, name), Level.ADMIN)
 
 
+def get_repo_for_contribution(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
+    """The repository, if `actor` may take part in it: discuss, and propose changes.
+
+    Raises: as `get_repo_for_read`; `AuthenticationRequired`, `PermissionDenied` where readable.
+    """
+    repo = _get_repo(actor, repo_type, namespace, name)
+    check_may_contribute(actor, repo)
+    return repo
+
+
+def get_repo_for_ref(
+    actor: Actor, repo_type: str, namespace: str, name: str, *, revision: str
+) -> Repo:
+    """The repository, if `actor` may move the branch or pull request ref that `revision` names.
+
+    Raises: as `get_repo_for_read` and `check_may_move_ref`.
+    """
+    repo = _get_repo(actor, repo_type, namespace, name)
+    check_may_move_ref(actor, repo, revision)
+    return repo
+
+
 def get_namespace_for_create(actor: Actor, name: str | None) -> Namespace:
     """The namespace in which `actor` may create a repository; None names the caller's own.
 
@@ -77,6 +102,41 @@ def get_namespace_for_create(actor: Actor, name: str | None) -> Namespace:
     return namespace
 
 
+def visible_repos(actor: Actor) -> QuerySet[Repo]:
+    """All repositories that `actor` may read: for lists, where no name is named."""
+    repos = Repo.objects.visible_to(actor.user)
+    if actor.token is None or actor.token.scope != TokenScope.FINE_GRAINED:
+        return repos
+    return repos.filter(Q(is_private=False) | Q(pk__in=actor.token.grants.values("repo_id")))
+
+
+def get_namespace(name: str) -> Namespace:
+    """The namespace of an active user or of an organisation. Raises `NotFound`."""
+    found = Namespace.objects.select_related("user", "organization").filter(name__iexact=name)
+    namespace = found.exclude(user__is_active=False).first()
+    if namespace is None:
+        raise NotFound(f"There is no user or organisation called {name}.")
+    return namespace
+
+
+def get_user(name: str) -> User:
+    """The active user of that name. Raises `NotFound`."""
+    found = User.objects.filter(username__iexact=name, is_active=True)
+    user = found.select_related("namespace").first()
+    if user is None:
+        raise NotFound(f"There is no user called {name}.")
+    return user
+
+
+def get_organization(name: str) -> Organization:
+    """The organisation of that name. Raises `NotFound`."""
+    found = Organization.objects.select_related("namespace").filter(namespace__name__iexact=name)
+    organization = found.first()
+    if organization is None:
+        raise NotFound(f"There is no organisation called {name}.")
+    return organization
+
+
 def get_organization_for_member(user: User, name: str) -> Organization:
     """The organisation, if `user` belongs to it or maintains the site.
 
@@ -84,7 +144,7 @@ def get_organization_for_member(user: User, name: str) -> Organization:
         NotFound: there is no organisation of that name.
         PermissionDenied: it is there, but not for this user.
     """
-    organization = _organization(name)
+    organization = get_organization(name)
     if not user.is_superuser and not organization.memberships.filter(user=user).exists():
         raise PermissionDenied("Only members of the organisation may see this.")
     return organization
@@ -92,11 +152,60 @@ def get_organization_for_member(user: User, name: str) -> Organization:
 
 def get_organization_for_admin(user: User, name: str) -> Organization:
     """The organisation, if `user` may change it. Raises as `get_organization_for_member`."""
-    organization = _organization(name)
+    organization = get_organization(name)
     is_admin = organization.memberships.filter(user=user, role=Role.ADMIN).exists()
     if not user.is_superuser and not is_admin:
         raise PermissionDenied("Only an admin of the organisation may do this.")
     return organization
+
+
+def check_may_move_ref(actor: Actor, repo: Repo, full_name: str) -> None:
+    """Raises unless `actor`, who may read `repo`, may move the ref now; for commits and pushes.
+
+    A pull request ref takes commits from the pull request's author and from whoever may write,
+    while it is a draft or open. All other refs (also a short branch name) need the right to write.
+    An action asks `pull_requests.check_takes_commits` again, with the repository's lock held.
+
+    Raises:
+        AuthenticationRequired, PermissionDenied: the caller has not the right.
+        RevisionNotFound: there is no such pull request.
+        Conflict: the pull request is closed or merged.
+    """
+    if not pull_requests.is_pull_ref(full_name):
+        _require(actor, repo, Level.WRITE)
+        return
+    check_may_contribute(actor, repo)
+    num = pull_requests.pull_number(full_name)
+    pull_requests.pull_requests().check_may_push(actor=actor, repo=repo, num=num)
+
+
+def check_may_contribute(actor: Actor, repo: Repo) -> None:
+    """Raises unless `actor`, who may read `repo`, may discuss and propose changes there."""
+    if actor.user is None:
+        raise AuthenticationRequired
+    if not may_contribute(actor, repo):
+        raise PermissionDenied(
+            "This token may read, but not take part: it needs scope “write”, or the right to write "
+            f"to {repo.full_name}."
+        )
+
+
+def may_contribute(actor: Actor, repo: Repo) -> bool:
+    """Whether `actor` may discuss and propose changes: a reader with a token that may write."""
+    if actor.user is None or level_of(actor, repo) < Level.READ:
+        return False
+    if actor.token is None or actor.token.scope == TokenScope.WRITE:
+        return True
+    if actor.token.scope == TokenScope.FINE_GRAINED:
+        return _granted(actor, repo) >= Level.WRITE
+    return False
+
+
+def is_member(actor: Actor, namespace: Namespace) -> bool:
+    """Whether it is the caller's own, or that of an organisation they belong to."""
+    if actor.user is None:
+        return False
+    return namespace.user_id == actor.user.pk or _role(actor, namespace) is not None
 
 
 def may_create_in(actor: Actor, namespace: Namespace) -> bool:
@@ -164,14 +273,6 @@ def _get_repo(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
     if level_of(actor, repo) < Level.READ:
         raise _not_found(actor, namespace, name)
     return repo
-
-
-def _organization(name: str) -> Organization:
-    found = Organization.objects.select_related("namespace").filter(namespace__name__iexact=name)
-    organization = found.first()
-    if organization is None:
-        raise NotFound(f"There is no organisation called {name}.")
-    return organization
 
 
 def _moved_repo(repo_type: str, namespace: str, name: str) -> Repo | None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.forms import ModelForm
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from hub.actions.quotas import set_quota
 from hub.models import (
     AccessToken,
     AuditEntry,
     CommitScan,
     FileScan,
     Membership,
+    Namespace,
     Organization,
     Repo,
     User,
 )
+from hub.usage import logical_bytes
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -69,6 +74,33 @@ class OrganizationAdmin(ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(Namespace)
+class NamespaceAdmin(ModelAdmin):
+    """Quotas of users and organisations. Empty: the site's default; -1: no limit."""
+
+    list_display = ["name", "held", "quota_bytes"]
+    search_fields = ["name"]
+    ordering = ["name"]
+    fields = ["name", "held", "quota_bytes"]
+    readonly_fields = ["name", "held"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Namespace | None = None) -> bool:
+        return False
+
+    def save_model(
+        self, request: HttpRequest, obj: Namespace, form: ModelForm[Namespace], change: bool
+    ) -> None:
+        assert isinstance(request.user, User)
+        set_quota(namespace=obj, quota_bytes=obj.quota_bytes, acting_user=request.user)
+
+    @display(description="held")
+    def held(self, namespace: Namespace) -> str:
+        return filesizeformat(logical_bytes(namespace))
 
 
 @admin.register(Repo)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hub.errors import EntryNotFound
+from hub.errors import ContentDamaged, EntryNotFound
 from hub.models import Blob, Repo, RepoBlob, XetFile
 from hub.site import git_of, store
 from hub.storage import KeyMissing
@@ -110,7 +110,10 @@ def blob_content(link: RepoBlob) -> Content:
 
     Raises:
         EntryNotFound: it is no longer stored.
+        ContentDamaged: it is, and is not what it was.
     """
+    if link.blob.quarantined_at is not None:
+        raise ContentDamaged
     xet_file = link.xet_file
     if link.blob.is_plain and (plain := _plain(link.blob, xet_file)) is not None:
         return plain

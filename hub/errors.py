@@ -104,14 +104,48 @@ class ParentMoved(HubError):
     )
 
 
+class PushRefused(HubError):
+    """A push broke a rule; nothing of it was kept.
+
+    Args:
+        refs: the reason for each ref that was refused for itself.
+    """
+
+    code = "PushRefused"
+    status = 422
+    message = _("The push was refused. Nothing was changed.")
+
+    def __init__(self, message: str | None = None, *, refs: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.refs = refs or {}
+
+
 class TooLarge(HubError):
     code = "TooLarge"
+    status = 413
+
+
+class QuotaExceeded(HubError):
+    """The owner of a repository would hold more than they may."""
+
+    code = "QuotaExceeded"
     status = 413
 
 
 class RangeNotSatisfiable(HubError):
     code = "RangeNotSatisfiable"
     status = 416
+
+
+class ContentDamaged(HubError):
+    """Stored bytes failed a check; nobody is sent them."""
+
+    code = "ContentDamaged"
+    status = 410
+    message = _(
+        "The stored bytes of this file are damaged and were set aside. Upload the same file again"
+        " to restore it, or tell the operator."
+    )
 
 
 class RateLimited(HubError):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 
@@ -30,6 +30,14 @@ class RepoDeleted:
 
 
 @dataclass(frozen=True)
+class LargeFilesDeleted:
+    """A repository has lost its right to contents, for good."""
+
+    repo_id: int
+    actor_id: int | None
+
+
+@dataclass(frozen=True)
 class RefUpdated:
     """A branch, tag or pull-request ref has moved; a sha is None where it was made or deleted."""
 
@@ -40,7 +48,18 @@ class RefUpdated:
     actor_id: int | None
 
 
-Event = RepoCreated | RepoDeleted | RefUpdated
+@dataclass(frozen=True)
+class DiscussionChanged:
+    """A discussion or pull request was opened, commented on, or changed in any other way."""
+
+    repo_id: int
+    num: int
+    is_pull_request: bool
+    action: Literal["create", "comment", "update"]
+    actor_id: int | None
+
+
+Event = RepoCreated | RepoDeleted | LargeFilesDeleted | RefUpdated | DiscussionChanged
 
 _receivers: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
 

@@ -81,6 +81,19 @@ FORMATS_BY_NAME: Mapping[str, str] = {
 }
 
 
+def guess_relation(
+    config: Mapping[str, Any], names: Collection[str], *, library: str, n_bases: int
+) -> str:
+    """How a model came from its base models, where its card does not say. Source: Hub's rules."""
+    if library == "peft" or "adapter_config.json" in names:
+        return "adapter"
+    if n_bases > 1:
+        return "merge"
+    if "quantization_config" in config or any(name.endswith(".gguf") for name in names):
+        return "quantized"
+    return "finetune"
+
+
 def summarize_config(config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     """The few fields of `config.json` and `tokenizer_config.json` that pages and lists show."""
     summary: dict[str, Any] = {}

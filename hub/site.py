@@ -29,6 +29,11 @@ def git_path(repo: Repo) -> Path:
     return Path(settings.GIT_ROOT) / repo.storage_key[:2] / f"{repo.storage_key}.git"
 
 
+def incoming_path() -> Path:
+    """Folder where pushed objects wait until they are let into their repository."""
+    return Path(settings.GIT_ROOT) / "incoming"
+
+
 def git_of(repo: Repo) -> Repository:
     return Repository(git_path(repo))
 

@@ -78,7 +78,8 @@ class Execution:
     """How it was computed, as used and not as asked for.
 
     `batch_sizes` counts batches by their number of rows. `useful_slots` are the tokens (or images)
-    of the items, `padded_slots` those computed. Seconds are wall time by phase.
+    of the items, `padded_slots` those computed. Seconds are wall time by phase. `arithmetic` is as
+    `ml_core.device` describes it; `peak_device_memory_bytes` is None where the device is the CPU.
     """
 
     device: str
@@ -99,6 +100,8 @@ class Execution:
     n_errors: int
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    arithmetic: dict[str, str] = field(default_factory=dict)
+    peak_device_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

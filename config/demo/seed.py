@@ -28,6 +28,11 @@ LANGUAGES = f"{OWNER}/interface-languages"
 DIGITS = f"{OWNER}/handwritten-digits"
 BASE = f"{OWNER}/bert-tiny"
 BENCHMARK_WAIT_S = 120
+PROPOSED = """
+## Limits
+
+It was trained on English text and reads at most 512 tokens at a time.
+"""
 
 logger = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -107,9 +112,24 @@ class _Seeder:
         self.upload(BASE, "model", self.folder / "base")
         self.upload(DIGITS, "dataset", self.folder / "digits")
         self.say(f"Demo: model {BASE} and data sets {LANGUAGES}, {DIGITS} are ready.")
+        self.propose()
         for model in _models():
             self.make(model)
         self.say("Demo: complete. The worker measures the models now.")
+
+    def propose(self) -> None:
+        """A first pull request, so that the Community tab has something to look at."""
+        if any(self.api.get_repo_discussions(BASE)):
+            return
+        card = self.folder / "base" / "README.md"
+        self.api.upload_file(
+            repo_id=BASE,
+            path_or_fileobj=(card.read_text() + PROPOSED).encode(),
+            path_in_repo="README.md",
+            commit_message="Say what the base model cannot do",
+            commit_description="Newcomers try it on *other languages* and on long texts first.",
+            create_pr=True,
+        )
 
     def make(self, model: Model) -> None:
         if not self.api.file_exists(model.repo_id, "model.safetensors"):

@@ -26,6 +26,9 @@ PAGES = {
     "data-set": "/datasets/demo/interface-languages",
     "leaderboard": BOARD,
     "contribute": "/contribute",
+    "community": "/demo/bert-tiny/discussions",
+    "pull-request": "/demo/bert-tiny/discussions/1",
+    "pull-request-files": "/demo/bert-tiny/discussions/1/files",
 }
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 

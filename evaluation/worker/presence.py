@@ -6,6 +6,8 @@ import logging
 import platform
 import socket
 import threading
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +27,7 @@ from evaluation.models import Worker
 logger = logging.getLogger(__name__)
 
 BEAT_S = 10.0
+NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "datasets", "huggingface-hub")
 _stop = threading.Event()
 
@@ -93,14 +96,27 @@ def versions() -> dict[str, str]:
 
 
 def device() -> str:
-    """The machine in a few words, read without torch."""
+    """The machine in a few words, read without torch; its GPUs first."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     except OSError:
         names = []
-    kind = names[0] if names else platform.machine()
-    return f"{len(names) or 1} × {kind}"[:80]
+    kinds = Counter(gpu_names(NVIDIA_GPUS))
+    kinds[names[0] if names else platform.machine()] = len(names) or 1
+    return ", ".join(f"{count} × {kind}" for kind, count in kinds.items())[:80]
+
+
+def gpu_names(folder: Path) -> list[str]:
+    """The make of each NVIDIA GPU, as the driver tells it in a folder a GPU."""
+    names = []
+    for path in sorted(folder.glob("*/information")):
+        with suppress(OSError):
+            fields = dict(
+                line.split(":", 1) for line in path.read_text("utf-8").splitlines() if ":" in line
+            )
+            names.append(fields.get("Model", "").strip() or "NVIDIA GPU")
+    return names
 
 
 def _beat(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,10 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from hub.actions.scrub import forget_broken_recipes
+from hub.errors import StorageUnavailable
 from hub.models import Blob, Repo, RepoBlob
+from hub.quotas import require_room_locked
 from hub.site import store
 from hub.storage import Received
 
@@ -27,21 +31,52 @@ def register_blob(*, repo: Repo, received: Received) -> Blob:
     The bytes are in place before any row says so. The received file is gone afterwards.
 
     Raises:
+        QuotaExceeded: other uploads of the owner were faster.
         StorageFull, StorageUnavailable: nothing was registered.
     """
-    blob = Blob(sha256=received.sha256, size_bytes=received.size_bytes)
-    if store().exists(blob.store_key):
-        received.path.unlink(missing_ok=True)
-    else:
-        store().put_file(blob.store_key, received.path)
+    key = Blob(sha256=received.sha256).store_key
+    if not store().exists(key):
+        store().put_file(key, received.path)
+    received.path.unlink(missing_ok=True)
+    facts = {
+        "size_bytes": received.size_bytes,
+        "is_plain": True,
+        "condemned_at": None,
+        "quarantined_at": None,
+    }
     with transaction.atomic():
-        blob, _ = Blob.objects.get_or_create(
-            sha256=received.sha256, defaults={"size_bytes": received.size_bytes, "is_plain": True}
+        blob, _ = Blob.objects.select_for_update().update_or_create(
+            sha256=received.sha256, defaults=facts
         )
-        if not blob.is_plain:
-            Blob.objects.filter(pk=blob.pk).update(is_plain=True)
-        RepoBlob.objects.get_or_create(repo=repo, blob=blob)
+        if not store().exists(key):
+            raise StorageUnavailable  # a collection has just deleted it
+        forget_broken_recipes(blob)
+        if not RepoBlob.objects.filter(repo=repo, blob=blob).update(condemned_at=None):
+            require_room_locked(repo, received.size_bytes)
+            RepoBlob.objects.get_or_create(repo=repo, blob=blob)
     return blob
+
+
+def lock_contents(sizes: dict[str, int]) -> dict[str, int]:
+    """Row ids, by SHA-256, of contents that have a whole recipe: made, locked, kept and healed.
+
+    Call it inside the transaction that links them.
+
+    Raises:
+        StorageUnavailable: a collection deletes one of them just now.
+    """
+    rows = [Blob(sha256=sha256, size_bytes=size) for sha256, size in sizes.items()]
+    Blob.objects.bulk_create(rows, ignore_conflicts=True)
+    blobs = list(Blob.objects.select_for_update().filter(sha256__in=sizes).order_by("pk"))
+    if len(blobs) < len(sizes):
+        raise StorageUnavailable
+    for blob in blobs:
+        if blob.condemned_at is not None or blob.quarantined_at is not None:
+            # A collection that was killed may have taken the plain copy.
+            blob.is_plain = blob.is_plain and store().exists(blob.store_key)
+            blob.condemned_at = blob.quarantined_at = None
+            blob.save(update_fields=["is_plain", "condemned_at", "quarantined_at"])
+    return {blob.sha256: blob.pk for blob in blobs}
 
 
 def part_key(upload_id: str, number: int) -> str:
@@ -95,7 +130,10 @@ def _remove_if_old(path: Path) -> bool:
     try:
         if time.time() - path.stat().st_mtime < age_s:
             return False
-        path.unlink()
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
     except FileNotFoundError:
         return False
     return True

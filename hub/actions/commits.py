@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from hub.actions.metadata import refresh_repo_metadata
 from hub.actions.refs import branch_ref, copy_refs
 from hub.actions.repos import DEFAULT_REF, signature_of
-from hub.errors import InvalidInput
+from hub.batches import in_batches
+from hub.errors import InvalidInput, RevisionNotFound
 from hub.lfs.pointer import POINTER_MAX_BYTES, LfsPointer, parse_pointer
-from hub.models import Repo, RepoBlob, User
+from hub.models import Blob, Repo, RepoBlob, User
+from hub.pull_requests import check_takes_commits, is_pull_ref, pull_requests
+from hub.quotas import require_room
 from hub.site import git_of
-from hub.vcs import AddFile, AddPointer, CommitInfo, Operation
+from hub.vcs import AddFile, AddPointer, CommitInfo, Operation, Repository
+from hub.vcs.errors import ParentMoved
+from hub.vcs.errors import RevisionNotFound as NoSuchRevision
+from hub.vcs.refs import PULL_REQUESTS
 
 _OIDS_PER_QUERY = 500
 _SHOWN_FAULTS = 10
@@ -39,6 +47,7 @@ class AddWaiting:
 
     path: str
     read: Callable[[], bytes]
+    size_bytes: int
     pointer: LfsPointer | None = None
 
 
@@ -53,6 +62,8 @@ class CommitResult:
     parent_sha: str | None
     ref: str
     commit: CommitInfo
+    pull_number: int | None = None
+    """Where the commit opened a pull request."""
 
 
 def commit_files(
@@ -76,13 +87,16 @@ def commit_files(
 
     Raises:
         RevisionNotFound: no such branch.
+        Conflict: the pull request is closed or merged.
         InvalidInput: content that the repository does not have, or of another size.
+        QuotaExceeded: the owner of the repository has no room for the regular files.
         vcs errors: ParentMoved, InvalidPath, PathConflict, EntryNotFound, RepositoryBusy, ...
     """
     git = git_of(repo)
     full_ref = branch_ref(git, ref)
     changes = _with_checked_content(repo, list(operations))
     with git.lock():
+        check_takes_commits(repo, full_ref)
         commit = git.commit(
             full_ref,
             _as_operations(changes),
@@ -101,19 +115,83 @@ def commit_files(
     )
 
 
+def propose_files(
+    *,
+    repo: Repo,
+    base: str,
+    operations: Iterable[Change],
+    message: str,
+    acting_user: User,
+    parent: str | None = None,
+) -> CommitResult:
+    """One commit with `operations` as a new pull request: all of it, or nothing.
+
+    The title of the pull request is that of the commit.
+
+    Args:
+        base: branch to merge into.
+        parent: commit of that branch to build on, in full or its first digits; its newest if None.
+
+    Raises: as `commit_files`; `ParentMoved` (vcs) where `parent` is no commit of the branch.
+    """
+    git = git_of(repo)
+    base_ref = branch_ref(git, base)
+    if is_pull_ref(base_ref):
+        raise RevisionNotFound(f"There is no branch “{base}”.", revision=base)
+    changes = _with_checked_content(repo, list(operations))
+    base_sha = _commit_of(git, base_ref, parent)
+    commit = git.write_commit(
+        base_sha, _as_operations(changes), message=message, author=signature_of(acting_user)
+    )
+    num = pull_requests().open_for_commit(
+        repo=repo,
+        base_ref=base_ref,
+        base_sha=base_sha,
+        head_sha=commit.sha,
+        title=commit.title,
+        description=commit.message,
+        acting_user=acting_user,
+    )
+    return CommitResult(commit.sha, base_sha, f"{PULL_REQUESTS}{num}", commit, pull_number=num)
+
+
+def _commit_of(git: Repository, branch: str, parent: str | None) -> str:
+    """The commit of `branch` that `parent` names."""
+    head = git.ref(branch)
+    if parent is None or head.startswith(parent):
+        return head
+    try:
+        commit_sha = git.commit_info(parent).sha
+        if git.contains(head, commit_sha):
+            return commit_sha
+    except NoSuchRevision:
+        pass
+    raise ParentMoved(parent, head)
+
+
 def linked_sizes(repo: Repo, oids: Iterable[str]) -> dict[str, int]:
-    """Size by SHA-256 of those `oids` that `repo` has been sent."""
+    """Size by SHA-256 of those `oids` that `repo` has been sent; damaged ones are left out.
+
+    Whoever asks is about to rely on them: marks of the collection are taken off.
+    """
     sizes: dict[str, int] = {}
-    wanted = sorted(set(oids))
-    for start in range(0, len(wanted), _OIDS_PER_QUERY):
-        some = wanted[start : start + _OIDS_PER_QUERY]
-        links = RepoBlob.objects.filter(repo=repo, blob__sha256__in=some)
+    for some in in_batches(sorted(set(oids)), _OIDS_PER_QUERY):
+        links = RepoBlob.objects.filter(repo=repo, blob__sha256__in=some, blob__quarantined_at=None)
+        _take_marks_off(links)
         sizes.update(links.values_list("blob__sha256", "blob__size_bytes"))
     return sizes
 
 
+def _take_marks_off(links: QuerySet[RepoBlob]) -> None:
+    """A content with a right to it is never deleted, so the order of these matters."""
+    if links.exclude(condemned_at=None, blob__condemned_at=None).exists():
+        links.update(condemned_at=None)
+        Blob.objects.filter(pk__in=links.values("blob_id")).update(condemned_at=None)
+
+
 def _with_checked_content(repo: Repo, changes: list[Change]) -> list[Change]:
-    """The changes with every pointer completed. Raises `InvalidInput`."""
+    """The changes with every pointer completed. Raises `InvalidInput`, `QuotaExceeded`."""
+    require_room(repo.namespace, _regular_bytes(changes))
     claims = [(change, claim) for change in changes if (claim := _claim_of(change))]
     if not claims:
         return changes
@@ -130,6 +208,15 @@ def _with_checked_content(repo: Repo, changes: list[Change]) -> list[Change]:
     ]
 
 
+def _regular_bytes(changes: Iterable[Change]) -> int:
+    """Size of the files that git itself is to hold."""
+    return sum(
+        change.size_bytes if isinstance(change, AddWaiting) else len(change.content)
+        for change in changes
+        if isinstance(change, AddWaiting | AddFile)
+    )
+
+
 def _claim_of(change: Change) -> AddLarge | None:
     """What the change says of large content; None if it says nothing of it."""
     match change:
@@ -137,7 +224,7 @@ def _claim_of(change: Change) -> AddLarge | None:
             return change
         case AddPointer(path, oid, size_bytes):
             return AddLarge(path, oid, size_bytes)
-        case AddWaiting(path, _, LfsPointer(oid, size_bytes)):
+        case AddWaiting(path, _, _, LfsPointer(oid, size_bytes)):
             return AddLarge(path, oid, size_bytes)
         case AddFile(path, content) if len(content) <= POINTER_MAX_BYTES:
             pointer = parse_pointer(content)

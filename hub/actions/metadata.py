@@ -15,8 +15,9 @@ from django.db import transaction
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from hub.actions.search import index_repo
 from hub.blob_stream import open_file
-from hub.cards import Card, CardError, dataset_tags, model_tags, parse_card
+from hub.cards import Card, CardError, dataset_tags, model_tags, parse_card, space_tags
 from hub.cards.checks import texts
 from hub.cards.front_matter import split_body
 from hub.errors import HubError
@@ -24,6 +25,7 @@ from hub.model_config import (
     dataset_format_tags,
     format_tags,
     guess_library,
+    guess_relation,
     summarize_config,
     transformers_info,
 )
@@ -32,7 +34,7 @@ from hub.site import git_of
 from hub.storable import storable, storable_text
 from hub.storage.errors import StorageError
 from hub.vcs import Repository, TreeEntry
-from hub.vcs.errors import EntryNotFound, EntryTooLarge
+from hub.vcs.errors import EntryNotFound, EntryTooLarge, VcsError
 from hub.xet.errors import XetError
 from ml_core.formats.errors import FormatError
 from ml_core.formats.safetensors import ParameterSummary, SafetensorsHeader, read_header, summarize
@@ -55,19 +57,36 @@ def refresh_repo_metadata(repo: Repo, commit_sha: str) -> None:
     What cannot be read counts as absent. Nothing is stored if the default branch has moved on:
     whoever moved it stores the newer state.
     """
-    values = read_repo_metadata(repo, commit_sha)
+    facts = _read_facts(repo, commit_sha)
+    values = _values_of(facts)
     with transaction.atomic():
         is_newest = Repo.objects.select_for_update().filter(pk=repo.pk, head_sha=commit_sha)
         if not is_newest.update(**values):
             return
         _write_tags(repo, values["tags"])
-    repo.refresh_from_db()
+        repo.refresh_from_db()
+        index_repo(repo, facts.card.body)
 
 
 def read_repo_metadata(repo: Repo, commit_sha: str) -> dict[str, Any]:
     """Values of the fields of `Repo` that its files at `commit_sha` decide; nothing is stored."""
-    read = _dataset_facts if repo.repo_type == RepoType.DATASET else _model_facts
-    facts = read(repo, commit_sha)
+    return _values_of(_read_facts(repo, commit_sha))
+
+
+def card_body(repo: Repo) -> str:
+    """The text of the card at the head, below the front matter; empty where there is none."""
+    try:
+        return _card_at(git_of(repo), repo.head_sha).body if repo.head_sha else ""
+    except VcsError as error:
+        logger.warning("no card of %s: %s", repo, error)
+        return ""
+
+
+def _read_facts(repo: Repo, commit_sha: str) -> _Facts:
+    return _READERS[repo.repo_type](repo, commit_sha)
+
+
+def _values_of(facts: _Facts) -> dict[str, Any]:
     return {
         "card_data": facts.card.data,
         "tags": facts.tags,
@@ -116,8 +135,28 @@ def _model_facts(repo: Repo, commit_sha: str) -> _Facts:
     extra = [*format_tags(names), config.get("model_type", "")]
     if "auto_map" in config:
         extra.append("custom_code")
-    tags = model_tags(card.data, card.body, library=library, pipeline_tag=pipeline_tag, extra=extra)
+    n_bases = len(texts(card.data, "base_model"))
+    tags = model_tags(
+        card.data,
+        card.body,
+        library=library,
+        pipeline_tag=pipeline_tag,
+        relation=guess_relation(config, names, library=library, n_bases=n_bases),
+        extra=extra,
+    )
     return _Facts(card, tags, pipeline_tag, library, config, _weights(repo, files))
+
+
+def _space_facts(repo: Repo, commit_sha: str) -> _Facts:
+    card = _card_at(git_of(repo), commit_sha)
+    return _Facts(card, space_tags(card.data, card.body))
+
+
+_READERS = {
+    RepoType.MODEL.value: _model_facts,
+    RepoType.DATASET.value: _dataset_facts,
+    RepoType.SPACE.value: _space_facts,
+}
 
 
 def _files(git: Repository, commit_sha: str) -> list[TreeEntry]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.utils import timezone
 
 from hub import events
 from hub.actions.audit import record
@@ -14,6 +15,7 @@ from hub.actions.metadata import refresh_repo_metadata
 from hub.actions.repos import DEFAULT_REF, signature_of
 from hub.errors import PermissionDenied, RevisionNotFound
 from hub.models import Ref, Repo, User
+from hub.pull_requests import check_takes_commits, pull_requests
 from hub.site import git_of
 from hub.vcs import CommitInfo, Repository
 from hub.vcs import errors as vcs_errors
@@ -93,10 +95,12 @@ def squash_history(*, repo: Repo, revision: str, message: str, acting_user: User
 
     Raises:
         RevisionNotFound: it is neither.
+        Conflict: the pull request is closed or merged.
     """
     git = git_of(repo)
     ref = branch_ref(git, revision)
     with git.lock():
+        check_takes_commits(repo, ref)
         commit = git.squash(ref, message=message, author=signature_of(acting_user))
         copy_refs(repo=repo, acting_user=acting_user, names={ref})
     if ref == DEFAULT_REF:
@@ -113,7 +117,8 @@ def copy_refs(
     """Brings the rows of `names` (all refs if None) in line with git, and tells what changed.
 
     Call it with the repository's lock held, so that rows follow refs in the same order. The head
-    of the default branch goes to `repo` as well, with its date and the size of its files.
+    of the default branch goes to `repo` as well, with its date and the size of its files; who keeps
+    pull requests takes note within the same transaction.
     """
     git = git_of(repo)
     wanted = _refs_in_git(git, names)
@@ -135,6 +140,8 @@ def copy_refs(
         _write_rows(repo, changes)
         if head:
             head.write_to(repo)
+        if changes:
+            pull_requests().refs_moved(repo=repo, changes=changes, acting_user=acting_user)
         for change in changes:
             _audit(repo, acting_user, change)
             events.emit(change)
@@ -153,7 +160,10 @@ def rebuild_copy(*, repo: Repo) -> list[events.RefUpdated]:
 
 @dataclass(frozen=True)
 class _Head:
-    """What the row of a repository says of the head of its default branch."""
+    """What the row of a repository says of the head of its default branch.
+
+    Authors date their commits as they like, but nothing was modified in the future.
+    """
 
     commit_sha: str
     modified_at: datetime
@@ -165,7 +175,8 @@ class _Head:
         if commit_sha is None or commit_sha == repo.head_sha:
             return None
         size_bytes = _content_bytes(git, commit_sha, repo)
-        return cls(commit_sha, git.commit_info(commit_sha).author.when, size_bytes)
+        when = git.commit_info(commit_sha).author.when
+        return cls(commit_sha, min(when, timezone.now()), size_bytes)
 
     def write_to(self, repo: Repo) -> None:
         repo.head_sha, repo.last_modified = self.commit_sha, self.modified_at

@@ -9,10 +9,15 @@ from django.db import IntegrityError, transaction
 
 from hub import events
 from hub.actions.audit import record
+from hub.actions.metadata import card_body, refresh_repo_metadata
+from hub.actions.search import index_repo
+from hub.cards.vocabulary import SPACE_SDKS
 from hub.errors import Conflict, InvalidInput
 from hub.models import Namespace, Ref, Repo, RepoRedirect, RepoType, User
 from hub.names import validate_repo_name
+from hub.quotas import require_room
 from hub.site import git_of, git_path
+from hub.usage import repo_logical_bytes
 from hub.vcs import Repository
 from hub.vcs.operations import AddFile
 from hub.vcs.values import Signature
@@ -31,29 +36,33 @@ def create_repo(
     namespace: Namespace,
     name: str,
     is_private: bool = False,
+    sdk: str = "",
     acting_user: User,
 ) -> Repo:
-    """A new repository whose one commit holds `.gitattributes`.
+    """A new repository whose one commit holds `.gitattributes`, and the card of a Space.
 
     The row is made first, in the same transaction as the folder: a failure leaves neither.
 
     Raises:
-        InvalidInput: the name or type is not allowed.
+        InvalidInput: the name, type or SDK (a Space needs one) is not allowed.
         Conflict: it exists; `details["repo"]` is its id.
     """
     if repo_type not in RepoType.values:
         raise InvalidInput(f"Repository type must be one of {', '.join(RepoType.values)}.")
+    if repo_type == RepoType.SPACE and sdk not in SPACE_SDKS:
+        raise InvalidInput(f"A Space needs an “sdk”: one of {', '.join(SPACE_SDKS)}.")
     validate_repo_name(name)
     repo = Repo(repo_type=repo_type, namespace=namespace, name=name, is_private=is_private)
     repo.creator = acting_user
     try:
         with transaction.atomic():
             repo.save()
-            _drop_redirects(repo_type, namespace.name, name)
-            head = _init_git(repo, acting_user)
+            drop_redirects(repo_type, namespace.name, name)
+            head = _init_git(repo, acting_user, sdk)
             Ref.objects.create(repo=repo, name=DEFAULT_REF, commit_sha=head)
             repo.head_sha, repo.size_bytes = head, git_of(repo).content_bytes(head)
             repo.save(update_fields=["head_sha", "size_bytes"])
+            index_repo(repo, card_body="")
             record(verb="repo.created", actor=acting_user, target=str(repo), repo=repo)
             events.emit(events.RepoCreated(repo_id=repo.pk, actor_id=acting_user.pk))
     except IntegrityError:
@@ -61,6 +70,8 @@ def create_repo(
     except BaseException:
         shutil.rmtree(git_path(repo), ignore_errors=True)
         raise
+    if sdk:
+        refresh_repo_metadata(repo, repo.head_sha)
     return repo
 
 
@@ -86,14 +97,19 @@ def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User)
     Raises:
         InvalidInput: the name is not allowed.
         Conflict: another repository has that id.
+        QuotaExceeded: its new owner has no room for it.
     """
     validate_repo_name(name)
     old_namespace, old_name = repo.namespace, repo.name
+    if namespace.pk != old_namespace.pk:
+        require_room(namespace, repo_logical_bytes(repo))
+    body = card_body(repo)
     try:
         with transaction.atomic():
-            _drop_redirects(repo.repo_type, namespace.name, name)
+            drop_redirects(repo.repo_type, namespace.name, name)
             repo.namespace, repo.name = namespace, name
             repo.save(update_fields=["namespace", "name"])
+            index_repo(repo, body)
             if (old_namespace.pk, old_name.lower()) != (namespace.pk, name.lower()):
                 RepoRedirect.objects.create(
                     repo_type=repo.repo_type,
@@ -133,19 +149,28 @@ def signature_of(user: User) -> Signature:
     )
 
 
-def _init_git(repo: Repo, user: User) -> str:
+def _init_git(repo: Repo, user: User, sdk: str) -> str:
     git = Repository.init(git_path(repo), default_branch=DEFAULT_BRANCH)
     attributes = "".join(f"{p} filter=lfs diff=lfs merge=lfs -text\n" for p in _LFS_PATTERNS)
+    files = [AddFile(path=".gitattributes", content=attributes.encode())]
+    if repo.repo_type == RepoType.SPACE:
+        files.append(AddFile(path="README.md", content=_space_card(repo.name, sdk).encode()))
     commit = git.commit(
         DEFAULT_REF,
-        [AddFile(path=".gitattributes", content=attributes.encode())],
+        files,
         message="initial commit",
         author=signature_of(user),
     )
     return commit.sha
 
 
-def _drop_redirects(repo_type: str, namespace: str, name: str) -> None:
+def _space_card(name: str, sdk: str) -> str:
+    app_file = {"gradio": "app_file: app.py\n", "streamlit": "app_file: app.py\n"}.get(sdk, "")
+    return f'---\ntitle: "{name}"\nsdk: {sdk}\n{app_file}pinned: false\n---\n'
+
+
+def drop_redirects(repo_type: str, namespace: str, name: str) -> None:
+    """Old addresses give way to a repository that takes the id."""
     RepoRedirect.objects.filter(
         repo_type=repo_type, namespace_name__iexact=namespace, name__iexact=name
     ).delete()

@@ -8,10 +8,15 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 
-from hub.actions.xorbs import ByteSource, invalid_input
+from hub.actions.blobs import lock_contents
+from hub.actions.scrub import is_whole
+from hub.actions.xorbs import ByteSource, hold_xorb, invalid_input
 from hub.auth import Actor
+from hub.batches import in_batches
 from hub.errors import InvalidInput, TooLarge
 from hub.models import Blob, Repo, RepoBlob, RepoXorb, XetFile, Xorb, XorbChunk
+from hub.quotas import require_room, require_room_locked
+from hub.usage import linked_oids
 from hub.xet.checking import CheckedFile, Progress, ShardCheck
 from hub.xet.content import XetReader, find_xorbs, index_lookup
 from hub.xet.errors import FormatError
@@ -38,24 +43,36 @@ def read_shard_body(body: ByteSource) -> bytes:
     return b"".join(parts)
 
 
-def register_shard(*, repo: Repo, actor: Actor, data: bytes) -> Generator[Progress, None, bool]:
+def register_shard(
+    *, repo: Repo, actor: Actor, data: bytes, grants_right: bool = True
+) -> Generator[Progress, None, bool]:
     """Register the files of a shard for `repo`: all of them, once every claim has proved true.
 
     A generator, since a check may take minutes: it yields how far it has come, and returns whether
-    anything new was registered.
+    anything new was registered. With `grants_right` off, only files are registered that `repo`
+    holds by then: one that was deleted for good meanwhile does not come back.
 
     Raises:
         InvalidInput: the shard breaks the format, claims what is not true, or names xorbs that
             this site does not have. Nothing was changed.
+        QuotaExceeded: the owner of the repository may not hold that much.
     """
     try:
         shard = parse_shard(data)
+        require_room(repo.namespace, _new_bytes(repo, shard))
         xorb_ids = _ids_of_xorbs(shard)
         check = _check_of(shard, index_lookup(xorb_ids))
         yield from check.run()
     except FormatError as error:
         raise invalid_input(error) from error
-    return _record(repo, actor, shard, check.files, xorb_ids)
+    return _record(repo, actor, shard, check.files, xorb_ids, grants_right=grants_right)
+
+
+def _new_bytes(repo: Repo, shard: Shard) -> int:
+    """What the shard claims to add to the repository; false claims are refused later."""
+    sizes = {file.sha256: file.terms.size_bytes for file in shard.files}
+    known = linked_oids(repo, [name for name in sizes if name is not None])
+    return sum(size for name, size in sizes.items() if name not in known)
 
 
 def _check_of(shard: Shard, index_of: IndexLookup) -> ShardCheck:
@@ -107,10 +124,16 @@ def _record(
     shard: Shard,
     files: list[CheckedFile],
     xorb_ids: dict[bytes, int],
+    *,
+    grants_right: bool,
 ) -> bool:
     """Write the rows of checked files, in one transaction; whether any is new for `repo`."""
     with transaction.atomic():
         _lock_xorbs(xorb_ids)
+        if not grants_right:
+            files = _still_held(repo, files)
+        if not files:
+            return False
         is_news = _link_files(repo, files)
         linked = _link_xorbs(repo, actor, shard, files, xorb_ids)
         _index_chunks(shard, files, xorb_ids, linked)
@@ -118,14 +141,30 @@ def _record(
 
 
 def _lock_xorbs(xorb_ids: dict[bytes, int]) -> None:
-    """Keep the xorbs from being collected until we are done; they may have gone just now."""
-    ids = sorted(xorb_ids.values())
+    """Keep the xorbs from being collected; they may have gone just now.
+
+    Collection deletes a row only while it is marked, and marks anew what a recipe names only
+    after a look at all recipes.
+    """
     found = 0
-    for at in range(0, len(ids), _ROWS_PER_QUERY):
-        rows = Xorb.objects.select_for_update().filter(pk__in=ids[at : at + _ROWS_PER_QUERY])
-        found += len(rows.order_by("pk").values_list("pk"))
-    if found < len(ids):
+    for some in in_batches(sorted(xorb_ids.values()), _ROWS_PER_QUERY):
+        rows = Xorb.objects.select_for_update().filter(pk__in=some).order_by("pk")
+        found += sum(map(hold_xorb, rows))
+    if found < len(xorb_ids):
         raise InvalidInput("A xorb was deleted while the shard was checked. Please upload again.")
+
+
+def _still_held(repo: Repo, files: list[CheckedFile]) -> list[CheckedFile]:
+    """Those files that `repo` has a right to, which it keeps until the transaction ends."""
+    names = [file.sha256 for file in files]
+    held: set[str] = set()
+    for some in in_batches(names, _ROWS_PER_QUERY):
+        # First the contents, then the rights: the order in which uploads lock them.
+        blobs = Blob.objects.select_for_update().filter(sha256__in=some).order_by("pk")
+        sha256_of = dict(blobs.values_list("pk", "sha256"))
+        links = RepoBlob.objects.select_for_update().filter(repo=repo, blob_id__in=sha256_of)
+        held.update(sha256_of[pk] for pk in links.values_list("blob_id", flat=True))
+    return [file for file in files if file.sha256 in held]
 
 
 def _link_files(repo: Repo, files: list[CheckedFile]) -> bool:
@@ -138,6 +177,7 @@ def _link_files(repo: Repo, files: list[CheckedFile]) -> bool:
 
 def _link_batch(repo: Repo, files: list[CheckedFile]) -> bool:
     names = {format_hash(file.file_hash): file for file in files}
+    blob_ids = lock_contents({file.sha256: file.size_bytes for file in files})
     XetFile.objects.bulk_create(
         [
             XetFile(
@@ -150,15 +190,13 @@ def _link_batch(repo: Repo, files: list[CheckedFile]) -> bool:
         ],
         ignore_conflicts=True,
     )
-    sizes = {file.sha256: file.size_bytes for file in files}
-    Blob.objects.bulk_create(
-        [Blob(sha256=sha256, size_bytes=size) for sha256, size in sizes.items()],
-        ignore_conflicts=True,
-    )
-    blob_ids = dict(Blob.objects.filter(sha256__in=sizes).values_list("sha256", "id"))
-    file_ids = dict(XetFile.objects.filter(file_hash__in=names).values_list("sha256", "id"))
+    _mend_recipes(names)
     links = RepoBlob.objects.filter(repo=repo, blob_id__in=blob_ids.values())
     known = dict(links.values_list("blob_id", "xet_file_id"))
+    links.exclude(condemned_at=None).update(condemned_at=None)
+    sizes = {blob_ids[file.sha256]: file.size_bytes for file in files}
+    require_room_locked(repo, sum(size for pk, size in sizes.items() if pk not in known))
+    file_ids = dict(XetFile.objects.filter(file_hash__in=names).values_list("sha256", "id"))
     RepoBlob.objects.bulk_create(
         [
             RepoBlob(repo=repo, blob_id=blob_ids[sha256], xet_file_id=file_id)
@@ -168,10 +206,27 @@ def _link_batch(repo: Repo, files: list[CheckedFile]) -> bool:
         ignore_conflicts=True,
     )
     for sha256, file_id in file_ids.items():
-        # Sent before as one piece: now it has a recipe, too.
-        if known.get(blob_ids[sha256], 0) is None:
+        # Sent before as one piece, or cut otherwise and damaged since.
+        current = known.get(blob_ids[sha256], file_id)
+        if current != file_id and _needs_recipe(current):
             links.filter(blob_id=blob_ids[sha256]).update(xet_file_id=file_id)
     return len(known) < len(blob_ids) or None in known.values()
+
+
+def _mend_recipes(files: dict[str, CheckedFile]) -> None:
+    """Recipes whose xorbs are damaged or gone get the terms that were checked just now.
+
+    The same chunks may come in other xorbs: nobody would send those again that a recipe names.
+    """
+    for row in XetFile.objects.select_for_update().filter(file_hash__in=files).order_by("pk"):
+        terms = files[row.file_hash].terms.to_bytes()
+        if bytes(row.terms) != terms and not is_whole(row):
+            row.terms = terms
+            row.save(update_fields=["terms"])
+
+
+def _needs_recipe(xet_file_id: int | None) -> bool:
+    return xet_file_id is None or not is_whole(XetFile.objects.get(pk=xet_file_id))
 
 
 def _link_xorbs(

@@ -1,9 +1,9 @@
-"""Model and data set cards (README.md): metadata read and checked, tags derived, text rendered."""
+"""Cards of models, data sets and Spaces (README.md): metadata checked, tags derived, text drawn."""
 
 from hub.cards.checks import CardReport, check_card
 from hub.cards.front_matter import Card, CardError, parse_card
 from hub.cards.render import render_card, render_markdown
-from hub.cards.tags import dataset_tags, model_tags
+from hub.cards.tags import dataset_tags, model_tags, space_tags
 
 __all__ = [
     "Card",
@@ -15,4 +15,5 @@ __all__ = [
     "parse_card",
     "render_card",
     "render_markdown",
+    "space_tags",
 ]

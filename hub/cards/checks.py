@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.cards.front_matter import CardError, parse_card
-from hub.cards.vocabulary import BASE_MODEL_RELATIONS, LICENSES, PIPELINE_TAGS, SIZE_CATEGORIES
+from hub.cards.vocabulary import (
+    BASE_MODEL_RELATIONS,
+    LICENSES,
+    PIPELINE_TAGS,
+    SIZE_CATEGORIES,
+    SPACE_SDKS,
+)
 
 MAX_ITEMS = 1000
 MAX_TEXT = 500
@@ -16,8 +22,8 @@ REPO_ID = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*|multilingual|code")
 
 TEXTS_OR_LISTS = (
-    "language", "tags", "datasets", "metrics", "base_model", "task_categories", "task_ids",
-    "size_categories", "multilinguality", "annotations_creators", "language_creators",
+    "language", "tags", "datasets", "models", "metrics", "base_model", "task_categories",
+    "task_ids", "size_categories", "multilinguality", "annotations_creators", "language_creators",
     "source_datasets", "license",
 )  # fmt: skip
 TEXTS = (
@@ -36,7 +42,7 @@ class CardReport:
 
 
 def check_card(content: str, repo_type: str) -> CardReport:
-    """What is wrong with the card `content` of a "model" or "dataset" repository."""
+    """What is wrong with the card `content` of a "model", "dataset" or "space" repository."""
     try:
         card = parse_card(content)
     except CardError as error:
@@ -44,7 +50,7 @@ def check_card(content: str, repo_type: str) -> CardReport:
     if not card.data:
         return CardReport(warnings=("empty or missing yaml metadata in repo card",))
     data = card.data
-    errors = tuple(_shape_errors(data)) or tuple(_errors(data))
+    errors = tuple(_shape_errors(data)) or tuple(_errors(data, repo_type))
     return CardReport(errors, () if errors else tuple(_warnings(data, repo_type)))
 
 
@@ -95,7 +101,9 @@ def _model_index_errors(index: Any) -> Iterator[str]:
                 yield f'"{name}[{number}].metrics" must be a list of mappings'
 
 
-def _errors(data: dict[str, Any]) -> Iterator[str]:
+def _errors(data: dict[str, Any], repo_type: str) -> Iterator[str]:
+    if repo_type == "space" and data.get("sdk") not in SPACE_SDKS:
+        yield f'"sdk" must be one of [{", ".join(SPACE_SDKS)}]'
     for license_id in texts(data, "license"):
         if license_id not in LICENSES:
             yield (

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hub.cards.checks import texts
+from hub.cards.vocabulary import BASE_MODEL_RELATIONS
 
 MAX_TAGS = 300
 MAX_TAG_LENGTH = 128
@@ -29,11 +30,13 @@ def model_tags(
     *,
     library: str = "",
     pipeline_tag: str = "",
+    relation: str = "",
     extra: Iterable[str] = (),
 ) -> list[str]:
     """Tags of a model, without repeats, in a stable order.
 
     Args:
+        relation: how it came from its base models, where the card does not say.
         library, pipeline_tag: of the card, or guessed.
         extra: formats and architectures seen in the files ("safetensors", "bert").
     """
@@ -45,7 +48,7 @@ def model_tags(
             *texts(data, "tags"),
             *texts(data, "language"),
             *_pairs("dataset", texts(data, "datasets")),
-            *_base_models(data),
+            *_base_models(data, relation),
             *_pairs("arxiv", arxiv_ids(body)),
             *_pairs("license", texts(data, "license")),
             "model-index" if data.get("model-index") else "",
@@ -59,16 +62,36 @@ def dataset_tags(data: dict[str, Any], body: str, *, extra: Iterable[str] = ()) 
     return _unique([*pairs, *extra, *_pairs("arxiv", arxiv_ids(body)), *texts(data, "tags")])
 
 
+def space_tags(data: dict[str, Any], body: str) -> list[str]:
+    """Tags of a Space: its SDK, what it is made from, and its own."""
+    return _unique(
+        [
+            *texts(data, "sdk"),
+            *texts(data, "tags"),
+            *_pairs("model", texts(data, "models")),
+            *_pairs("dataset", texts(data, "datasets")),
+            *_pairs("arxiv", arxiv_ids(body)),
+            *_pairs("license", texts(data, "license")),
+        ]
+    )
+
+
 def arxiv_ids(body: str) -> list[str]:
     """Papers the text links to, in order of appearance."""
     return list(dict.fromkeys(ARXIV.findall(body)))[:50]
 
 
-def _base_models(data: dict[str, Any]) -> Iterator[str]:
+def base_relation(data: dict[str, Any], guess: str) -> str:
+    """How the model came from its base models: what the card says, else `guess`."""
     relation = data.get("base_model_relation")
+    return relation if relation in BASE_MODEL_RELATIONS else guess
+
+
+def _base_models(data: dict[str, Any], guess: str) -> Iterator[str]:
+    relation = base_relation(data, guess)
     for base_model in texts(data, "base_model"):
         yield f"base_model:{base_model}"
-        if isinstance(relation, str) and relation:
+        if relation:
             yield f"base_model:{relation}:{base_model}"
 
 

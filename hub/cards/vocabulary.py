@@ -44,4 +44,6 @@ SIZE_CATEGORIES = frozenset(
     """.split()
 )
 
+SPACE_SDKS = ("gradio", "streamlit", "docker", "static")
+
 BASE_MODEL_RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})

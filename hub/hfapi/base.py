@@ -17,11 +17,17 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 
-from hub.access import get_repo_for_admin, get_repo_for_read, get_repo_for_write
+from hub.access import (
+    get_repo_for_admin,
+    get_repo_for_contribution,
+    get_repo_for_read,
+    get_repo_for_ref,
+    get_repo_for_write,
+)
 from hub.auth import Actor, actor_of, token_actor_of
-from hub.errors import InvalidInput, NotServed, TooLarge
+from hub.errors import InvalidInput, TooLarge
 from hub.hfapi.bodies import input_of
-from hub.models import Repo
+from hub.models import Repo, TokenScope
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -51,6 +57,25 @@ class HubView(View):
     def repo_for_admin(self) -> Repo:
         return get_repo_for_admin(self.actor, **self._repo_id())
 
+    def repo_for_contribution(self) -> Repo:
+        return get_repo_for_contribution(self.actor, **self._repo_id())
+
+    def repo_for_commit(self, revision: str) -> Repo:
+        """The repository, if the caller may commit to `revision`.
+
+        With `create_pr` that needs no more than the right to take part.
+        """
+        if self.flag("create_pr"):
+            return self.repo_for_contribution()
+        return get_repo_for_ref(self.actor, **self._repo_id(), revision=revision)
+
+    def granted(self) -> list[int] | None:
+        """The repositories of a fine-grained token, which sees no other private ones."""
+        token = self.actor.token
+        if token is None or token.scope != TokenScope.FINE_GRAINED:
+            return None
+        return list(token.grants.values_list("repo_id", flat=True))
+
     def body(self) -> bytes:
         """The body, which must fit into memory. Raises `TooLarge`."""
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -60,26 +85,20 @@ class HubView(View):
         return data
 
     def json_body(self) -> dict[str, Any]:
-        """The body as a JSON object; none at all is an empty one. Raises `InvalidInput`."""
+        """The body as a JSON object; none at all or null is an empty one. Raises `InvalidInput`."""
         data = self.body()
         try:
-            value = json.loads(data) if data.strip() else {}
+            value = json.loads(data) if data.strip() else None
         except (ValueError, RecursionError):
             raise InvalidInput("The body is not JSON.") from None
+        if value is None:
+            return {}
         if not isinstance(value, dict):
             raise InvalidInput("The body must be a JSON object.")
         return value
 
     def flag(self, name: str) -> bool:
         return is_true(self.request.GET.get(name))
-
-    def refuse_pull_request(self) -> None:
-        """Raises `NotServed` where the caller wants a pull request opened."""
-        if self.flag("create_pr"):
-            raise NotServed(
-                "This site does not take pull requests through the API yet. Commit to a branch of "
-                "a repository you may write to, or ask its owner for that right."
-            )
 
     def http_method_not_allowed(
         self, request: Any, *args: Any, **kwargs: Any

@@ -133,7 +133,7 @@ class _Reader:
                 f"{self._limits.file_bytes}; send a larger one by Xet or LFS."
             )
         pointer = parse_pointer(content) if len(content) <= POINTER_MAX_BYTES else None
-        self.body.changes.append(AddWaiting(path, self._put_aside(content), pointer))
+        self.body.changes.append(AddWaiting(path, self._put_aside(content), len(content), pointer))
 
     def _large_file(self, value: dict[str, Any]) -> None:
         oid, size = value.get("oid"), value.get("size")

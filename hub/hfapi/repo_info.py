@@ -1,4 +1,4 @@
-"""The fields of a model or data set object, and which of them an answer holds.
+"""The fields of a model, data set or Space object, and which of them an answer holds.
 
 Source: Hub protocol, table of section 4.3.
 """
@@ -14,11 +14,14 @@ from typing import Any
 from django.http import QueryDict
 
 from hub.actions.metadata import read_repo_metadata
+from hub.auth import ANONYMOUS, Actor
+from hub.cards.checks import texts
 from hub.errors import InvalidInput
 from hub.hfapi.base import is_true
 from hub.hfapi.security import repo_status
 from hub.hfapi.serializers import date_text, sibling
 from hub.model_config import transformers_info
+from hub.model_tree import base_names, children_by_relation, spaces_using
 from hub.models import Repo, RepoType
 from hub.site import git_of
 from hub.vcs import Repository, TreeEntry
@@ -26,11 +29,15 @@ from hub.vcs import Repository, TreeEntry
 
 @dataclass(frozen=True)
 class RepoView:
-    """A repository at one commit; `sized` adds sizes and ids to its list of files."""
+    """A repository at one commit, as `actor` sees what is around it.
+
+    `sized` adds sizes and ids to its list of files.
+    """
 
     repo: Repo
     commit_sha: str
     sized: bool = False
+    actor: Actor = ANONYMOUS
 
     @cached_property
     def described(self) -> Repo:
@@ -77,13 +84,13 @@ _BOTH: dict[str, Field] = {
     "downloadsAllTime": lambda view: view.repo.downloads_all_time,
     "gated": lambda view: False,
     "lastModified": RepoView.last_modified,
-    "likes": lambda view: 0,
+    "likes": lambda view: view.repo.likes,
     "private": lambda view: view.repo.is_private,
     "resourceGroup": lambda view: None,
     "sha": lambda view: view.commit_sha or None,
     "siblings": RepoView.siblings,
     "tags": lambda view: view.described.tags,
-    "trendingScore": lambda view: 0,
+    "trendingScore": lambda view: view.repo.trending_score,
     "usedStorage": lambda view: view.repo.size_bytes,
     "xetEnabled": lambda view: False,
     "securityRepoStatus": lambda view: repo_status(view.repo, view.commit_sha),
@@ -91,8 +98,8 @@ _BOTH: dict[str, Field] = {
 """`xetEnabled` is read by 0.30 to 0.35 only, whose uploads then go through LFS."""
 
 _MODEL: dict[str, Field] = {
-    "baseModels": lambda view: None,
-    "childrenModelCount": lambda view: None,
+    "baseModels": lambda view: base_names(view.described) or None,
+    "childrenModelCount": lambda view: sum(children_by_relation(view.actor, view.repo).values()),
     "config": lambda view: view.described.config or None,
     "evalResults": lambda view: None,
     "gguf": lambda view: None,
@@ -103,7 +110,7 @@ _MODEL: dict[str, Field] = {
     "model-index": lambda view: view.described.card_data.get("model-index"),
     "pipeline_tag": lambda view: view.described.pipeline_tag or None,
     "safetensors": lambda view: view.described.safetensors,
-    "spaces": lambda view: [],
+    "spaces": lambda view: spaces_using(view.actor, view.repo),
     "transformersInfo": RepoView.transformers_info,
     "widgetData": lambda view: view.described.card_data.get("widget"),
 }
@@ -115,20 +122,35 @@ _DATASET: dict[str, Field] = {
     "paperswithcode_id": lambda view: view.described.card_data.get("paperswithcode_id"),
 }
 
+_SPACE: dict[str, Field] = {
+    "datasets": lambda view: texts(view.described.card_data, "datasets"),
+    "models": lambda view: texts(view.described.card_data, "models"),
+    "region": lambda view: None,
+    "runtime": lambda view: None,
+    "sdk": lambda view: next(iter(texts(view.described.card_data, "sdk")), None),
+    "subdomain": lambda view: None,
+}
+"""Spaces are files here and never run: they have neither a runtime nor a host."""
+
 FIELDS: dict[str, dict[str, Field]] = {
     RepoType.MODEL: _BOTH | _MODEL,
     RepoType.DATASET: _BOTH | _DATASET,
+    RepoType.SPACE: _BOTH | _SPACE,
 }
 
+COSTLY = frozenset({"siblings", "childrenModelCount", "spaces"})
+"""Each costs a look elsewhere for each repository."""
+
 _IN_LISTS = frozenset(
-    "createdAt downloads library_name likes pipeline_tag private tags trendingScore".split()
+    "createdAt downloads library_name likes pipeline_tag private sdk tags trendingScore".split()
 )
 """Few, so that a table of them fits a terminal; `full` adds the rest."""
 _IN_FULL_LISTS = _IN_LISTS | frozenset(
     "author description disabled gated lastModified sha siblings".split()
 )
 _IN_INFO = _IN_FULL_LISTS | frozenset(
-    "cardData config model-index safetensors spaces transformersInfo usedStorage widgetData".split()
+    "cardData config datasets model-index models safetensors spaces transformersInfo usedStorage"
+    " widgetData".split()
 )
 
 
@@ -145,7 +167,8 @@ def list_fields(repo_type: str, query: QueryDict) -> Collection[str]:
     if expanded := _expanded(repo_type, query):
         return expanded
     wanted = set(_IN_FULL_LISTS if is_true(query.get("full")) else _IN_LISTS)
-    if is_true(query.get("cardData")) or (repo_type == RepoType.DATASET and "siblings" in wanted):
+    has_card = repo_type != RepoType.MODEL and "siblings" in wanted
+    if is_true(query.get("cardData")) or has_card:
         wanted |= {"cardData"}
     if is_true(query.get("config")):
         wanted |= {"config"}

@@ -9,23 +9,37 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path, register_converter
 
 from hub.hfapi.views import unserved
+from hub.hfapi.views.collections import Collections, Items, OneCollection, OneItem
 from hub.hfapi.views.commit import Commit
-from hub.hfapi.views.constants import AgentHarnesses, Telemetry
+from hub.hfapi.views.constants import AgentHarnesses, TagsByType, Tasks, Telemetry
+from hub.hfapi.views.copies import CopyLargeFiles, DeleteLargeFiles, Duplicate, LargeFiles
 from hub.hfapi.views.history import Commits
 from hub.hfapi.views.identity import AuthCheck, AuthCheckWrite, WhoAmI
 from hub.hfapi.views.info import RepoInfo
+from hub.hfapi.views.likes import LikedRepos, LikeRepo, Likers
 from hub.hfapi.views.listing import ListRepos
+from hub.hfapi.views.people import (
+    Followers,
+    Following,
+    Members,
+    OrganizationOverview,
+    OrganizationStorage,
+    OwnStorage,
+    UserOverview,
+)
 from hub.hfapi.views.preupload import Preupload
 from hub.hfapi.views.refs import Branch, Refs, SuperSquash, Tag
 from hub.hfapi.views.repos import CreateRepo, DeleteRepo, MoveRepo, RepoSettings
+from hub.hfapi.views.safetensors import SafetensorsMetadata
 from hub.hfapi.views.tree import PathsInfo, Tree
 from hub.hfapi.views.validate_yaml import ValidateYaml
+from hub.models import RepoType
 
 
 class RepoTypeConverter:
-    """`models` and `datasets` in an address are "model" and "dataset" to us."""
+    """`models`, `datasets` and `spaces` in an address are "model", "dataset" and "space" to us."""
 
-    regex = "models|datasets"
+    regex = "|".join(f"{repo_type.value}s" for repo_type in RepoType)
 
     def to_python(self, value: str) -> str:
         return value.removesuffix("s")
@@ -46,7 +60,47 @@ site_urls = [
     path("api/validate-yaml", ValidateYaml.as_view(), name="hf_validate_yaml"),
     path("api/agent-harnesses", AgentHarnesses.as_view(), name="hf_agent_harnesses"),
     path("api/telemetry/<path:topic>", Telemetry.as_view(), name="hf_telemetry"),
+    path("api/tasks", Tasks.as_view(), name="hf_tasks"),
+    path("api/models-tags-by-type", TagsByType.as_view(), {"repo_type": "model"}, "hf_model_tags"),
+    path(
+        "api/datasets-tags-by-type", TagsByType.as_view(), {"repo_type": "dataset"}, "hf_data_tags"
+    ),
+    path("api/users/<name:name>/likes", LikedRepos.as_view(), name="hf_liked_repos"),
     path("api/<repotype:repo_type>", ListRepos.as_view(), name="hf_list_repos"),
+]
+
+_USER = "api/users/<name:name>"
+_ORGANIZATION = "api/organizations/<name:name>"
+
+people_urls = [
+    path(f"{_USER}/overview", UserOverview.as_view(), name="hf_user"),
+    path(
+        f"{_USER}/followers", Followers.as_view(), {"is_organization": False}, "hf_user_followers"
+    ),
+    path(f"{_USER}/following", Following.as_view(), name="hf_user_following"),
+    path(f"{_ORGANIZATION}/overview", OrganizationOverview.as_view(), name="hf_organization"),
+    path(
+        f"{_ORGANIZATION}/followers",
+        Followers.as_view(),
+        {"is_organization": True},
+        "hf_organization_followers",
+    ),
+    path(f"{_ORGANIZATION}/members", Members.as_view(), name="hf_members"),
+    path("api/settings/repositories", OwnStorage.as_view(), name="hf_own_storage"),
+    path(
+        f"{_ORGANIZATION}/settings/repositories",
+        OrganizationStorage.as_view(),
+        name="hf_organization_storage",
+    ),
+]
+
+_COLLECTION = "api/collections/<name:namespace>/<str:slug>"
+
+collection_urls = [
+    path("api/collections", Collections.as_view(), name="hf_collections"),
+    path(_COLLECTION, OneCollection.as_view(), name="hf_collection"),
+    path(f"{_COLLECTION}/items", Items.as_view(), name="hf_collection_items"),
+    path(f"{_COLLECTION}/items/<str:item_id>", OneItem.as_view(), name="hf_collection_item"),
 ]
 
 repo_urls = [
@@ -55,6 +109,10 @@ repo_urls = [
     path(f"{_REPO}/auth-check", AuthCheck.as_view(), name="hf_auth_check"),
     path(f"{_REPO}/auth-check/write", AuthCheckWrite.as_view(), name="hf_auth_check_write"),
     path(f"{_REPO}/settings", RepoSettings.as_view(), name="hf_settings"),
+    path(f"{_REPO}/duplicate", Duplicate.as_view(), name="hf_duplicate"),
+    path(f"{_REPO}/lfs-files", LargeFiles.as_view(), name="hf_large_files"),
+    path(f"{_REPO}/lfs-files/batch", DeleteLargeFiles.as_view(), name="hf_delete_large_files"),
+    path(f"{_REPO}/lfs-files/duplicate", CopyLargeFiles.as_view(), name="hf_copy_large_files"),
     path(f"{_REPO}/tree/<rev:revision>", Tree.as_view(), name="hf_tree"),
     path(f"{_REPO}/tree/<rev:revision>/", Tree.as_view(), name="hf_tree_root"),
     path(f"{_REPO}/tree/<rev:revision>/<filepath:path>", Tree.as_view(), name="hf_tree_at"),
@@ -62,22 +120,35 @@ repo_urls = [
     path(f"{_REPO}/preupload/<rev:revision>", Preupload.as_view(), name="hf_preupload"),
     path(f"{_REPO}/commit/<rev:revision>", Commit.as_view(), name="hf_commit"),
     path(f"{_REPO}/commits/<rev:revision>", Commits.as_view(), name="hf_commits"),
+    path(f"{_REPO}/like", LikeRepo.as_view(), name="hf_like"),
+    path(f"{_REPO}/likers", Likers.as_view(), name="hf_likers"),
     path(f"{_REPO}/refs", Refs.as_view(), name="hf_refs"),
     path(f"{_REPO}/branch/<rev:branch>", Branch.as_view(), name="hf_branch"),
     path(f"{_REPO}/tag/<rev:revision>", Tag.as_view(), name="hf_tag"),
+    path(
+        f"{_REPO}/safetensors-metadata/<filepath:path>",
+        SafetensorsMetadata.as_view(),
+        name="hf_safetensors",
+    ),
     path(f"{_REPO}/super-squash/<rev:revision>", SuperSquash.as_view(), name="hf_super_squash"),
 ]
 
 unserved_urls = [
+    re_path(
+        r"^api/(?:jobs|scheduled-jobs|endpoint"
+        r"|spaces/(?:templates|semantic-search|hardware|zero-gpu))(?:/|$)",
+        unserved.not_hosted,
+        name="hf_hosting",
+    ),
     path("api/<repotype:repo_type>/<name:name>", unserved.no_such_repo, name="hf_one_part_id"),
     re_path(
-        r"^api/(?:models|datasets)/[^/]+/(?:revision|tree|paths-info|preupload|commits?|refs|branch"
+        r"^api/(?:models|datasets|spaces)/[^/]+/(?:revision|tree|paths-info|preupload|commits?|refs|branch"
         r"|tag|super-squash|auth-check|xet-read-token|xet-write-token)(?:/|$)",
         unserved.no_such_repo,
         name="hf_one_part_id_below",
     ),
     re_path(
-        r"^(?:datasets/)?[^/]+/resolve/[^/]+/(?!resolve/).+$",
+        r"^(?:(?:datasets|spaces)/)?[^/]+/resolve/[^/]+/(?!resolve/).+$",
         unserved.no_such_repo,
         name="hf_one_part_id_file",
     ),
@@ -87,30 +158,17 @@ unserved_urls = [
         unserved.not_hosted,
         name="hf_space_hosting",
     ),
-    re_path(
-        r"^api/(?:jobs|scheduled-jobs|endpoint|spaces/templates|spaces/semantic-search)(?:/|$)",
-        unserved.not_hosted,
-        name="hf_hosting",
-    ),
-    re_path(
-        r"^(?:api/)?(?:spaces|kernels)/[^/]+/[^/]+(?:/(?!discussions|commit|preupload|settings).*)?$",
-        unserved.no_such_repo,
-        name="hf_other_types",
-    ),
+    re_path(r"^kernels/", unserved.not_served, name="hf_unserved_kernels"),
     re_path(r"^api/(?!v1/)", unserved.not_served, name="hf_unserved_api"),
     re_path(r"^oauth/(?:device|token)$", unserved.not_served, name="hf_unserved_oauth"),
     re_path(r"^(?:buckets/.+|uploads)$", unserved.not_served, name="hf_unserved_storage"),
-    re_path(
-        r"^(?:(?:datasets|spaces|kernels)/)?[^/]+/[^/]+/"
-        r"(?:info/refs|git-upload-pack|git-receive-pack|HEAD|objects/.+)$",
-        unserved.no_git,
-        name="hf_unserved_git",
-    ),
-    re_path(
-        r"^(?:(?:datasets|spaces|kernels)/)?[^/]+/[^/]+\.git(?:/|$)",
-        unserved.no_git,
-        name="hf_unserved_git_folder",
-    ),
+    re_path(r"^papers/[^/]+\.md$", unserved.not_served, name="hf_unserved_paper"),
 ]
 
-urlpatterns: list[URLPattern] = [*site_urls, *repo_urls, *unserved_urls]
+urlpatterns: list[URLPattern] = [
+    *site_urls,
+    *people_urls,
+    *collection_urls,
+    *repo_urls,
+    *unserved_urls,
+]

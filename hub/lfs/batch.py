@@ -15,10 +15,12 @@ from django.conf import settings
 
 from hub.actions.commits import linked_sizes
 from hub.auth import Actor
-from hub.errors import HubError, InvalidInput, TooLarge
+from hub.errors import HubError, InvalidInput, QuotaExceeded, TooLarge
 from hub.lfs.pointer import is_lfs_oid
 from hub.lfs.transfer_urls import Transfer, Verb, signed_query
 from hub.models import Repo
+from hub.quotas import limit_of, quota_of
+from hub.usage import linked_oids
 
 MAX_OBJECTS = 1000
 MOST_PARTS = 1000
@@ -134,12 +136,34 @@ class Batch:
         if request.operation == "download":
             one = lambda item: self._download(item, linked)  # noqa: E731
         else:
-            one = lambda item: self._upload(item, linked, is_multipart=is_multipart)  # noqa: E731
+            refusals = self._without_room(request)
+            one = lambda item: (  # noqa: E731
+                refusals.get(item.oid) or self._upload(item, linked, is_multipart=is_multipart)
+            )
         return {
             "transfer": "multipart" if is_multipart else "basic",
             "objects": [_answered(item, one) for item in request.objects],
             "hash_algo": "sha256",
         }
+
+    def _without_room(self, request: BatchRequest) -> dict[str, _Json]:
+        """Errors of new objects that do not fit into the owner's quota; the first come first."""
+        if limit_of(self.repo.namespace) is None:
+            return {}
+        quota = quota_of(self.repo.namespace)
+        sizes = {item.oid: item.size for item in request.objects if item.fault is None}
+        charged = linked_oids(self.repo, sizes)
+        errors: dict[str, _Json] = {}
+        added = 0
+        for oid, size_bytes in sizes.items():
+            if oid in charged:
+                continue
+            if quota.has_room_for(added + size_bytes):
+                added += size_bytes
+            else:
+                message = quota.refusal(size_bytes).message
+                errors[oid] = {"error": {"code": QuotaExceeded.status, "message": message}}
+        return errors
 
     def _download(self, item: WantedObject, linked: dict[str, int]) -> _Json:
         if item.oid not in linked:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare
 
-from hub.access import Level, level_of
+from hub.access import Level, level_of, may_contribute
 from hub.auth import Actor
 from hub.errors import PermissionDenied
 from hub.models import AccessToken, Repo, User
@@ -79,8 +79,7 @@ def open_transfer(verb: Verb, oid: str, query: Mapping[str, str]) -> Transfer:
         raise PermissionDenied("This address has expired. Ask for a new one.")
     actor = _actor(fields["user"], fields["token"])
     repo = Repo.objects.select_related("namespace").filter(pk=int(fields["repo"])).first()
-    needed = Level.READ if verb == "download" else Level.WRITE
-    if repo is None or level_of(actor, repo) < needed:
+    if repo is None or not _may(verb, actor, repo):
         raise PermissionDenied("You no longer have the right to do this.")
     return Transfer(
         verb=verb,
@@ -91,6 +90,13 @@ def open_transfer(verb: Verb, oid: str, query: Mapping[str, str]) -> Transfer:
         upload_id=fields["upload"],
         part_bytes=int(fields["part_bytes"]),
     )
+
+
+def _may(verb: Verb, actor: Actor, repo: Repo) -> bool:
+    """Content may be sent by whoever may propose it."""
+    if verb == "download":
+        return level_of(actor, repo) >= Level.READ
+    return may_contribute(actor, repo)
 
 
 def _actor(user_id: str, token_id: str) -> Actor:

@@ -3,10 +3,11 @@
 Source: Hub protocol, sections 4.7 and 4.11.
 """
 
-from django.urls import URLPattern, path, register_converter
+from django.urls import URLPattern, register_converter
 
 from hub.lfs import views
 from hub.lfs.views import View
+from hub.portal.routes import repo_routes
 
 
 class OidConverter:
@@ -25,11 +26,7 @@ register_converter(OidConverter, "oid")
 
 
 def _routes(suffix: str, view: View, url_name: str) -> list[URLPattern]:
-    stem = "<name:namespace>/<name:name>.git/info/lfs/" + suffix
-    return [
-        path("datasets/" + stem, view, {"repo_type": "dataset"}, name=f"dataset_{url_name}"),
-        path(stem, view, {"repo_type": "model"}, name=url_name),
-    ]
+    return repo_routes(f".git/info/lfs/{suffix}", view, url_name)
 
 
 urlpatterns: list[URLPattern] = [

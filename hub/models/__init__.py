@@ -1,9 +1,13 @@
 from hub.models.account import Membership, Namespace, Organization, Role, User
 from hub.models.audit import AuditEntry
 from hub.models.blob import Blob, RepoBlob
+from hub.models.collection import Collection, CollectionItem, Theme
+from hub.models.follow import Follow
+from hub.models.like import Like
 from hub.models.ref import Ref
 from hub.models.repo import DownloadDay, Repo, RepoRedirect, RepoTag, RepoType
 from hub.models.scan import CommitScan, FileScan, ScanState, Verdict
+from hub.models.search import FacetCount, RepoSearch
 from hub.models.token import AccessToken, TokenGrant, TokenScope
 from hub.models.xet import RepoXorb, XetFile, Xorb, XorbChunk
 
@@ -11,9 +15,14 @@ __all__ = [
     "AccessToken",
     "AuditEntry",
     "Blob",
+    "Collection",
+    "CollectionItem",
     "CommitScan",
     "DownloadDay",
+    "FacetCount",
     "FileScan",
+    "Follow",
+    "Like",
     "Membership",
     "Namespace",
     "Organization",
@@ -21,11 +30,13 @@ __all__ = [
     "Repo",
     "RepoBlob",
     "RepoRedirect",
+    "RepoSearch",
     "RepoTag",
     "RepoType",
     "RepoXorb",
     "Role",
     "ScanState",
+    "Theme",
     "TokenGrant",
     "TokenScope",
     "User",

@@ -46,6 +46,8 @@ class Namespace(models.Model):
     organization = models.OneToOneField(
         Organization, null=True, blank=True, on_delete=models.CASCADE, related_name="namespace"
     )
+    quota_bytes = models.BigIntegerField(_("quota in bytes"), null=True, blank=True)
+    """What its repositories may hold together; None: the site's default, -1: no limit."""
 
     class Meta:
         constraints = [

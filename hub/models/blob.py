@@ -18,6 +18,17 @@ class Blob(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     is_plain = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    condemned_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """Since when collection finds that no repository needs it; cleared by whatever does again."""
+    scrubbed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """When the plain copy was last looked at."""
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    """Since when no whole and true copy is known; an upload of the same content heals it."""
+    converted_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """When chunks were made from the plain copy."""
+    plain_read_at = models.DateTimeField(null=True, blank=True)
+    """When somebody last fetched the whole content plain, to the hour."""
+    conversion_failures = models.PositiveSmallIntegerField(default=0)
 
     def __str__(self) -> str:
         return self.sha256
@@ -28,7 +39,7 @@ class Blob(models.Model):
 
 
 class RepoBlob(models.Model):
-    """The right of a repository to a blob: somebody with write access sent its bytes to it.
+    """The right of a repository to a blob: somebody who may propose changes sent its bytes to it.
 
     An oid spares an upload, and may be committed, only where such a row exists.
     """
@@ -39,6 +50,8 @@ class RepoBlob(models.Model):
         XetFile, null=True, blank=True, on_delete=models.PROTECT, related_name="repo_links"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    condemned_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """Since when no ref of the repository leads to the content."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repo", "blob"], name="repo_blob_unique")]

@@ -17,8 +17,31 @@ if TYPE_CHECKING:
 
 
 class RepoType(models.TextChoices):
+    """What a repository holds, by the protocol's word for it."""
+
     MODEL = "model", _("Model")
     DATASET = "dataset", _("Data set")
+    SPACE = "space", _("Space")
+
+    @property
+    def address_prefix(self) -> str:
+        """What stands before `namespace/name` in addresses of pages, files and git."""
+        return "" if self is RepoType.MODEL else f"{self.value}s/"
+
+    @property
+    def route_prefix(self) -> str:
+        """What stands before the name of a page's route."""
+        return "" if self is RepoType.MODEL else f"{self.value}_"
+
+    @classmethod
+    def split_address(cls, address: str) -> tuple[RepoType, str, str]:
+        """Type, namespace and name of `[models/|datasets/|spaces/]namespace/name`."""
+        for repo_type in cls:
+            if address.startswith(f"{repo_type.value}s/"):
+                namespace, _slash, name = address.partition("/")[2].partition("/")
+                return repo_type, namespace, name
+        namespace, _slash, name = address.partition("/")
+        return cls.MODEL, namespace, name
 
 
 class RepoQuerySet(models.QuerySet["Repo"]):
@@ -46,8 +69,12 @@ def new_storage_key() -> str:
     return uuid.uuid4().hex
 
 
+def _listed(field: str) -> list[str]:
+    return ["repo_type", "is_private", field, "id"]
+
+
 class Repo(models.Model):
-    """A model or data set repository.
+    """The repository of a model, a data set or a Space.
 
     Rows from `head_sha` down are a copy of what its git repository says, rebuilt by
     `manage.py rebuild_copy`.
@@ -66,10 +93,16 @@ class Repo(models.Model):
     downloads_all_time = models.PositiveBigIntegerField(default=0)
     downloads = models.PositiveBigIntegerField(default=0)
     """Over the last 30 days."""
+    likes = models.PositiveIntegerField(default=0)
+    """How many rows of `Like` name it; kept by `hub.actions.likes`."""
+    trending_score = models.PositiveIntegerField(default=0)
+    """Recent interest, see `hub.trending`; refreshed by a periodic task."""
 
     head_sha = models.CharField(max_length=40, blank=True)
     size_bytes = models.PositiveBigIntegerField(default=0)
     """Of the files at the head of the default branch."""
+    git_bytes = models.PositiveBigIntegerField(default=0)
+    """What the git repository takes on disk, measured after each change of a ref."""
     description = models.CharField(max_length=500, blank=True)
     card_data = models.JSONField(default=dict)
     tags = models.JSONField(default=list)
@@ -88,9 +121,13 @@ class Repo(models.Model):
             models.UniqueConstraint("repo_type", "namespace", Lower("name"), name="repo_id_unique")
         ]
         indexes = [
-            models.Index(fields=["repo_type", "-last_modified", "-id"], name="repo_by_modified"),
-            models.Index(fields=["repo_type", "-created_at", "-id"], name="repo_by_created"),
-            models.Index(fields=["repo_type", "-downloads", "-id"], name="repo_by_downloads"),
+            # Each order of lists is read backwards, public and private repositories apart.
+            models.Index(fields=_listed("last_modified"), name="repo_by_modified"),
+            models.Index(fields=_listed("created_at"), name="repo_by_created"),
+            models.Index(fields=_listed("downloads"), name="repo_by_downloads"),
+            models.Index(fields=_listed("likes"), name="repo_by_likes"),
+            models.Index(fields=_listed("trending_score"), name="repo_by_trending"),
+            models.Index(fields=["repo_type", "parameter_count"], name="repo_by_parameters"),
         ]
 
     def __str__(self) -> str:
@@ -103,9 +140,8 @@ class Repo(models.Model):
 
     @property
     def url_path(self) -> str:
-        """Path of the repository's page: `/ns/name` or `/datasets/ns/name`."""
-        prefix = "/datasets" if self.repo_type == RepoType.DATASET else ""
-        return f"{prefix}/{self.full_name}"
+        """Path of the repository's page: `/ns/name`, `/datasets/ns/name`, `/spaces/ns/name`."""
+        return f"/{RepoType(self.repo_type).address_prefix}{self.full_name}"
 
     @property
     def api_path(self) -> str:

@@ -16,6 +16,12 @@ class Xorb(models.Model):
     unpacked_bytes = models.PositiveIntegerField()
     chunk_count = models.PositiveIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
+    condemned_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """Since when collection finds it unused; cleared by whatever uses it again."""
+    scrubbed_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """When its stored bytes were last looked at."""
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    """Since when its stored bytes are known to be damaged, and lie aside."""
 
     def __str__(self) -> str:
         return self.hash

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from hub.portal import home, organizations, profiles, tokens
+from hub.portal import follows, home, organizations, profiles, tokens
 
 MEMBER = "organizations/<name:name>/members/<name:username>"
 
@@ -16,6 +16,9 @@ frame_urls = [
     path("settings/tokens", tokens.tokens, name="settings_tokens"),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke, name="token_revoke"),
     path("settings/organizations", organizations.own_organizations, name="settings_organizations"),
+    path("people/<name:name>/follow", follows.set_follow, name="follow"),
+    path("people/<name:name>/followers", follows.followers, name="followers"),
+    path("people/<name:name>/following", follows.following, name="following"),
     path("organizations/new", organizations.new_organization, name="organization_create"),
     path(
         "organizations/<name:name>/settings",

@@ -8,6 +8,7 @@ from itertools import islice
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
+from hub.portal.changes import page_number_of, read_changes
 from hub.portal.highlight import highlight
 from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.snippets import upload_snippets
@@ -111,7 +112,7 @@ def commits(
     request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str = "main"
 ) -> HttpResponse:
     page = open_page(request, repo_type, namespace, name, revision=revision)
-    skip = _page_number(request) * COMMITS_PAGE
+    skip = page_number_of(request) * COMMITS_PAGE
     found = list(page.git.log(page.commit_sha, skip=skip, limit=COMMITS_PAGE + 1))
     context = {
         "commits": found[:COMMITS_PAGE],
@@ -130,7 +131,10 @@ def commit(
     page = open_page(request, repo_type, namespace, name, revision=revision)
     info = next(page.git.log(page.commit_sha, limit=1))
     parent = info.parents[0] if info.parents else None
-    context = {"commit": info, "files": page.git.diff(parent, info.sha)}
+    changes = read_changes(
+        page.repo, page.git, parent, info.sha, page_number=page_number_of(request)
+    )
+    context = {"commit": info, "changes": changes}
     return page.render("hub/repo_commit.html", "history", context)
 
 
@@ -143,8 +147,3 @@ class Crumb:
 def _crumbs(path: str) -> list[Crumb]:
     parts = path.split("/") if path else []
     return [Crumb(part, "/".join(parts[: i + 1])) for i, part in enumerate(parts)]
-
-
-def _page_number(request: HttpRequest) -> int:
-    text = request.GET.get("p", "0")
-    return min(int(text), 100_000) if text.isdecimal() else 0

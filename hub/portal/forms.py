@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from hub.cards.vocabulary import SPACE_SDKS
 from hub.models import RepoType, Role, User
 
 
@@ -43,13 +44,32 @@ class NewRepoForm(OwnerForm):
     repo_type = forms.ChoiceField(
         label=_("What is it?"), choices=RepoType.choices, widget=forms.RadioSelect
     )
+    sdk = forms.ChoiceField(
+        label=_("Made with"),
+        choices=[(sdk, sdk) for sdk in SPACE_SDKS],
+        required=False,
+        help_text=_("What runs a Space. This site keeps its files and does not run it."),
+    )
     is_private = forms.BooleanField(
         label=_("Private"),
         required=False,
         help_text=_("Only you and people you give access can see it."),
     )
 
-    field_order = ["repo_type", "owner", "name", "is_private"]
+    field_order = ["repo_type", "sdk", "owner", "name", "is_private"]
+
+    def sdk_of_space(self) -> str:
+        """The SDK where a Space is to be made; else nothing."""
+        is_space = self.cleaned_data["repo_type"] == RepoType.SPACE
+        return self.cleaned_data["sdk"] if is_space else ""
+
+
+class DuplicateForm(OwnerForm):
+    is_private = forms.BooleanField(
+        label=_("Private"),
+        required=False,
+        help_text=_("Only you and people you give access can see it."),
+    )
 
 
 class RenameRepoForm(OwnerForm):

@@ -15,13 +15,14 @@ from hub.actions.profiles import update_organization_profile
 from hub.errors import InvalidInput, NotFound
 from hub.models import Membership, Organization, Role, User
 from hub.portal.account_forms import MemberForm, OrganizationForm, ProfileForm
+from hub.quotas import quota_of
 
 
 @login_required
 @require_GET
 def own_organizations(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
-    memberships = request.user.memberships.select_related("organization__namespace")
+    memberships = request.user.memberships.select_related("user", "organization__namespace")
     context = {
         "memberships": memberships.order_by("organization__namespace__name"),
         "active": "organizations",
@@ -128,9 +129,12 @@ def _settings_page(
     context = {
         "organization": organization,
         "namespace": organization.namespace,
+        "quota": quota_of(organization.namespace),
         "form": form,
         "member_form": member_form,
-        "memberships": organization.memberships.select_related("user").order_by("user__username"),
+        "memberships": organization.memberships.select_related(
+            "user", "organization__namespace"
+        ).order_by("user__username"),
         "roles": Role.choices,
         "active": "organizations",
     }

@@ -13,7 +13,9 @@ from hub import access
 from hub.access import Level
 from hub.actions.repos import DEFAULT_BRANCH
 from hub.auth import Actor, actor_of
+from hub.likes import is_liked
 from hub.models import Repo
+from hub.portal.kinds import KINDS
 from hub.portal.tabs import tabs_for
 from hub.site import git_of
 from hub.vcs import Repository
@@ -42,7 +44,9 @@ class RepoPage:
         """The page with its head and tabs."""
         frame = {
             "repo": self.repo,
+            "kind": KINDS[self.repo.repo_type],
             "revision": self.revision,
+            "is_liked": is_liked(self.repo, self.request.user),
             "can_write": self.level >= Level.WRITE,
             "can_admin": self.level >= Level.ADMIN,
             "tabs": tabs_for(self.request, self.repo, self.level, tab),

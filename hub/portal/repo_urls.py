@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from hub.portal import files, lists, repos
+from hub.portal import copies, files, likes, lists, repos, tensors
 from hub.portal.routes import repo_routes
 
 list_urls = [
     path("models", lists.models, name="models"),
     path("datasets", lists.datasets, name="datasets"),
+    path("spaces", lists.spaces, name="spaces"),
     path("search", lists.search, name="search"),
     path("new", repos.new_repo, name="new_repo"),
 ]
@@ -21,6 +22,9 @@ repo_urls = [
     *repo_routes("/commits", files.commits, "history"),
     *repo_routes("/commits/<rev:revision>", files.commits, "commits"),
     *repo_routes("/commit/<rev:revision>", files.commit, "commit"),
+    *repo_routes("/tensors/<rev:revision>/<filepath:path>", tensors.tensors, "tensors"),
+    *repo_routes("/like", likes.like, "repo_like"),
+    *repo_routes("/duplicate", copies.duplicate, "repo_duplicate"),
     *repo_routes("/settings", repos.settings, "repo_settings"),
     *repo_routes("/settings/visibility", repos.set_visibility, "repo_set_visibility"),
     *repo_routes("/settings/rename", repos.rename, "repo_rename"),

@@ -14,6 +14,8 @@ from hub.access import Level
 from hub.actions.repos import create_repo, delete_repo, move_repo, update_repo_settings
 from hub.auth import actor_of
 from hub.errors import Conflict, InvalidInput
+from hub.model_tree import model_tree
+from hub.models import RepoType
 from hub.portal.forms import NewRepoForm, RenameRepoForm, VisibilityForm
 from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.snippets import use_snippets
@@ -35,6 +37,7 @@ def card(request: HttpRequest, repo_type: str, namespace: str, name: str) -> Htt
         "last_commit": recent[0] if recent else None,
         "security": repo_security(page.repo, page.commit_sha),
         "safetensors": page.repo.safetensors,
+        "tree": model_tree(page.actor, page.repo) if repo_type == RepoType.MODEL else None,
     }
     return page.render("hub/repo_card.html", "card", context)
 
@@ -67,6 +70,7 @@ def new_repo(request: HttpRequest) -> HttpResponse:
                 namespace=namespace,
                 name=data["name"],
                 is_private=data["is_private"],
+                sdk=form.sdk_of_space(),
                 acting_user=user,
             )
         except (InvalidInput, Conflict) as error:

@@ -1,4 +1,4 @@
-"""Routes of pages that exist for each repository, of either type."""
+"""Routes of pages that exist for each repository, of every type."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from collections.abc import Callable
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
+from hub.models import RepoType
+
 
 def repo_routes(
     suffix: str, view: Callable[..., HttpResponseBase], url_name: str
 ) -> list[URLPattern]:
-    """`/ns/name<suffix>` for models and `/datasets/ns/name<suffix>` for data sets.
+    """`/ns/name<suffix>` for models, below `/datasets` and `/spaces` for the others.
 
-    The view is called with `repo_type`, `namespace`, `name` and what `suffix` captures; the data
-    set route is called `dataset_<url_name>`.
+    The view is called with `repo_type`, `namespace`, `name` and what `suffix` captures; the routes
+    of the others are called `dataset_<url_name>` and `space_<url_name>`.
     """
-    stem = "<name:namespace>/<name:name>" + suffix
     return [
-        path("datasets/" + stem, view, {"repo_type": "dataset"}, name=f"dataset_{url_name}"),
-        path(stem, view, {"repo_type": "model"}, name=url_name),
+        path(
+            f"{repo_type.address_prefix}<name:namespace>/<name:name>{suffix}",
+            view,
+            {"repo_type": repo_type.value},
+            name=repo_type.route_prefix + url_name,
+        )
+        for repo_type in (RepoType.DATASET, RepoType.SPACE, RepoType.MODEL)
     ]

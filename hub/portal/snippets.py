@@ -26,31 +26,60 @@ class Snippet:
 
 
 def use_snippets(repo: Repo, site_url: str) -> list[Snippet]:
-    """How to load or download `repo`: Python first, then the command line."""
-    if repo.repo_type == RepoType.DATASET:
-        return [_load_dataset(repo, site_url), _download(repo, site_url)]
-    if repo.library_name == "transformers" or repo.config:
-        return [_load_model(repo, site_url), _download(repo, site_url)]
-    return [_snapshot(repo, site_url), _download(repo, site_url)]
+    """How to load or download `repo`: Python first, then the command line, then git."""
+    return [_load(repo, site_url), _download(repo, site_url), _clone(repo, site_url)]
 
 
 def upload_snippets(repo: Repo, site_url: str) -> list[Snippet]:
     """How to send files to `repo`."""
-    option = " --repo-type dataset" if repo.repo_type == RepoType.DATASET else ""
+    option = _type_option(repo)
     shell = (
         f"export HF_ENDPOINT={site_url}\n"
         "hf auth login\n"
         f"hf upload {repo.full_name} ./my-folder{option}"
     )
-    push = (
-        f'model.push_to_hub("{repo.full_name}")\ntokenizer.push_to_hub("{repo.full_name}")'
-        if repo.repo_type == RepoType.MODEL
-        else f'dataset.push_to_hub("{repo.full_name}")'
-    )
     return [
         Snippet("cli", "CLI", "bash", shell),
-        Snippet("python", "Python", "python", push),
+        Snippet("python", "Python", "python", _push(repo)),
+        Snippet("git", "Git", "bash", _git_push(repo, site_url)),
     ]
+
+
+def _load(repo: Repo, site_url: str) -> Snippet:
+    if repo.repo_type == RepoType.DATASET:
+        return _load_dataset(repo, site_url)
+    is_transformers = repo.library_name == "transformers" or repo.config
+    if repo.repo_type == RepoType.MODEL and is_transformers:
+        return _load_model(repo, site_url)
+    return _snapshot(repo, site_url)
+
+
+def _clone(repo: Repo, site_url: str) -> Snippet:
+    code = f"git lfs install\ngit clone {site_url}{repo.url_path}"
+    return Snippet("git", "Git", "bash", code)
+
+
+def _git_push(repo: Repo, site_url: str) -> str:
+    return (
+        f"git lfs install\ngit clone {site_url}{repo.url_path}\ncd {repo.name}\n"
+        'cp -r ../my-folder/. .\ngit add --all\ngit commit --message "Add files"\n'
+        "git push  # the password is an access token"
+    )
+
+
+def _push(repo: Repo) -> str:
+    if repo.repo_type == RepoType.MODEL:
+        return f'model.push_to_hub("{repo.full_name}")\ntokenizer.push_to_hub("{repo.full_name}")'
+    if repo.repo_type == RepoType.DATASET:
+        return f'dataset.push_to_hub("{repo.full_name}")'
+    return (
+        "from huggingface_hub import upload_folder\n\n"
+        f'upload_folder(repo_id="{repo.full_name}", repo_type="space", folder_path="my-folder")'
+    )
+
+
+def _type_option(repo: Repo) -> str:
+    return "" if repo.repo_type == RepoType.MODEL else f" --repo-type {repo.repo_type}"
 
 
 def _endpoint(site_url: str) -> str:
@@ -77,12 +106,16 @@ def _load_dataset(repo: Repo, site_url: str) -> Snippet:
 def _snapshot(repo: Repo, site_url: str) -> Snippet:
     code = (
         "from huggingface_hub import snapshot_download\n\n"
-        f'folder = snapshot_download("{repo.full_name}")'
+        f'folder = snapshot_download("{repo.full_name}"{_type_argument(repo)})'
     )
     return Snippet("python", "Python", "python", _endpoint(site_url) + code)
 
 
+def _type_argument(repo: Repo) -> str:
+    return "" if repo.repo_type == RepoType.MODEL else f', repo_type="{repo.repo_type}"'
+
+
 def _download(repo: Repo, site_url: str) -> Snippet:
-    option = " --repo-type dataset" if repo.repo_type == RepoType.DATASET else ""
+    option = _type_option(repo)
     code = f"export HF_ENDPOINT={site_url}\nhf download {repo.full_name}{option}"
     return Snippet("cli", "CLI", "bash", code)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 
 from hub.access import Level
-from hub.models import Repo
+from hub.models import Repo, RepoType
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Tab:
     """One tab.
 
     Args:
-        url_name: route that takes `namespace` and `name`; data sets use `dataset_` + url_name.
+        url_name: route that takes `namespace` and `name`; see `hub.portal.routes.repo_routes`.
         count: number shown on the tab, given the request and repository; None shows none.
         needs: who sees the tab.
     """
@@ -67,6 +67,6 @@ def tabs_for(request: HttpRequest, repo: Repo, level: Level, active: str) -> lis
 
 def repo_page_url(url_name: str, repo: Repo, **kwargs: str) -> str:
     """Address of one of a repository's pages."""
-    prefix = "dataset_" if repo.repo_type == "dataset" else ""
+    prefix = RepoType(repo.repo_type).route_prefix
     args = {"namespace": repo.namespace.name, "name": repo.name, **kwargs}
     return reverse(prefix + url_name, kwargs=args)

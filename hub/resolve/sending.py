@@ -18,13 +18,12 @@ from django.http import (
 )
 from django.http.response import HttpResponseBase
 
+from hub.actions.plain_copies import note_plain_read
 from hub.content import Content
-from hub.site import store
 from hub.xet.errors import RangeNotSatisfiable
 from hub.xet.ranges import parse_ranges
-from hub.xet.sending import FileSection
+from hub.xet.sending import FileSection, signed_url
 
-SIGNED_URL_LIFETIME_S = 3600
 BLOCK_BYTES = 1 << 20
 """Size of the pieces where the server has no `sendfile`."""
 
@@ -33,6 +32,8 @@ def send_content(
     request: HttpRequest, content: Content, headers: Mapping[str, str]
 ) -> HttpResponseBase:
     """The answer to a HEAD or GET of `content`, with `headers` on it in every case."""
+    if request.method == "GET" and content.sha256 and "Range" not in request.headers:
+        note_plain_read(content.sha256, has_copy=content.store_key is not None)
     if _is_known_to_client(request, headers.get("ETag")):
         response: HttpResponseBase = HttpResponseNotModified()
     elif (url := _signed_url(content)) is not None:
@@ -110,6 +111,4 @@ def _is_known_to_client(request: HttpRequest, etag: str | None) -> bool:
 
 
 def _signed_url(content: Content) -> str | None:
-    if not settings.SIGNED_DOWNLOADS or content.store_key is None:
-        return None
-    return store().signed_url(content.store_key, expires_s=SIGNED_URL_LIFETIME_S)
+    return signed_url(content.store_key) if content.store_key is not None else None

@@ -7,9 +7,9 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from hub.access import get_repo_for_read
+from hub.actions.downloads import count_download
 from hub.auth import actor_of
 from hub.content import Content, open_content
-from hub.downloads import note_download
 from hub.models import Repo
 from hub.resolve.safe_types import describe_download
 from hub.resolve.sending import send_content
@@ -27,7 +27,7 @@ def resolve(
     repo = get_repo_for_read(actor, repo_type, namespace, name)
     commit_sha = git_of(repo).resolve(revision)
     content = open_content(repo, commit_sha, path)
-    note_download(request, repo, actor)
+    count_download(request, repo, actor)
     is_wanted_as_file = request.GET.get("download", "").lower() in {"1", "true"}
     headers = {
         **_file_headers(request, repo, commit_sha, content, is_pinned=revision == commit_sha),

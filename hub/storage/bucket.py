@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _PART_BYTES = 16 * 1024 * 1024
 _MOST_PARTS = 9_000
+_MOST_COPIED_BYTES = 4 * 1024**3
+"""S3 copies up to 5 GiB within itself by one call."""
 _FULL_SIGNS = ("StorageFull", "InsufficientStorage", "507 ", "QuotaExceeded")
 
 
@@ -70,6 +72,17 @@ class Bucket:
         with _translated(key):
             for chunk in chunks:
                 yield bytes(chunk)
+
+    def move(self, key: str, target: str) -> None:
+        size_bytes = self.size(key)
+        with _translated(key):
+            if size_bytes <= _MOST_COPIED_BYTES:
+                obstore.rename(self._store, key, target)
+            else:
+                content = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
+                part_bytes = max(_PART_BYTES, size_bytes // _MOST_PARTS + 1)
+                obstore.put(self._store, target, content, chunk_size=part_bytes)
+                obstore.delete(self._store, key)
 
     def delete(self, key: str) -> None:
         with contextlib.suppress(KeyMissing), _translated(key):

@@ -83,6 +83,12 @@ class Folder:
         file.seek(start)
         return _chunks(file, None if end is None else end - start, chunk_size)
 
+    def move(self, key: str, target: str) -> None:
+        self.size(key)
+        with no_space_as_storage_full():
+            self._path(key).replace(self._target(target))
+        os.utime(self._path(target))  # what is set aside is kept from now on
+
     def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self._path(key).unlink()

@@ -111,6 +111,14 @@ class Store:
             raise ValueError("a range starts at 0 or later and ends behind its start")
         return self._backend.stream(_checked(key), start, end, chunk_size)
 
+    def move(self, key: str, target: str) -> None:
+        """Put what is stored under one key under another, replacing what is there.
+
+        Raises:
+            KeyMissing, StorageFull
+        """
+        self._backend.move(_checked(key), _checked(target))
+
     def delete(self, key: str) -> None:
         """Remove what is stored under the key, if anything."""
         self._backend.delete(_checked(key))

@@ -49,6 +49,20 @@ LOOKS: dict[str, Look] = {
     "not_worse": Look(_("Not worse"), "check-circle", "good"),
     "worse": Look(_("Worse"), "arrow-down", "bad"),
     "cannot_tell": Look(_("Cannot tell"), "question-circle", "unsure"),
+    # files and tensors of a difference
+    "added": Look(_("Added"), "plus-lg", "good"),
+    "deleted": Look(_("Deleted"), "trash", "bad"),
+    "removed": Look(pgettext_lazy("difference", "Removed"), "trash", "bad"),
+    "modified": Look(_("Changed"), "pencil", "wait"),
+    "changed": Look(_("Changed"), "pencil", "wait"),
+    "renamed": Look(pgettext_lazy("difference", "Renamed"), "arrow-right", "plain"),
+    "copied": Look(pgettext_lazy("difference", "Copied"), "clipboard", "plain"),
+    "typechange": Look(_("Other kind"), "file-earmark", "plain"),
+    # discussions and pull requests
+    "open": Look(pgettext_lazy("discussion", "Open"), "record-circle", "good"),
+    "draft": Look(_("Draft"), "pencil-square", "plain"),
+    "merged": Look(_("Merged"), "sign-merge-right", "active"),
+    "closed": Look(_("Closed"), "slash-circle", "plain"),
     # repositories, tokens, workers
     "private": Look(_("Private"), "lock", "plain"),
     "public": Look(pgettext_lazy("visibility", "Public"), "globe2", "plain"),

@@ -83,6 +83,18 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def signed(value: int) -> str:
+    """`+1,024`, `−3`; 0 without a sign."""
+    return f"{value:+,}".replace("-", "−") if value else "0"
+
+
+@register.filter
+def magnitude(value: int) -> int:
+    """The number without its sign."""
+    return abs(value)
+
+
+@register.filter
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as `91.2 %`."""
     return "–" if value is None else f"{value * 100:.{int(digits)}f} %"

@@ -1,17 +1,20 @@
 """What changed between two commits, file by file, with limits on what is shown."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Literal, TypedDict
 
 import pygit2
 from pygit2.enums import DeltaStatus, DiffFind, FileMode
 
-from hub.vcs.values import FileDiff
+from hub.vcs.values import Comparison, FileDiff
 
 MAX_DIFF_FILE_BYTES = 512 * 1024
 """Files above this size are listed without a patch."""
 MAX_RENAME_FILES = 500
 """With more files than this renames are not looked for: it costs the square of the number."""
+MAX_RENAME_BYTES = 16 * 1024 * 1024
+"""With more to read than this only files of equal content count as renamed."""
 
 _Status = Literal["added", "deleted", "modified", "renamed", "copied", "typechange"]
 _STATUS: dict[DeltaStatus, _Status] = {
@@ -24,20 +27,61 @@ _STATUS: dict[DeltaStatus, _Status] = {
 }
 
 
-def diff_commits(
-    repo: pygit2.Repository, old: pygit2.Commit | None, new: pygit2.Commit, *, max_files: int | None
-) -> list[FileDiff]:
+class Bounds(TypedDict, total=False):
+    """How much of a difference is read: `max_files` files after the first `skip`.
+
+    No file is read once the patches before it have more than `max_chars` characters.
+    """
+
+    skip: int
+    max_files: int | None
+    max_chars: int | None
+
+
+def compare_commits(
+    repo: pygit2.Repository,
+    old: pygit2.Commit | None,
+    new: pygit2.Commit,
+    *,
+    skip: int = 0,
+    max_files: int | None = None,
+    max_chars: int | None = None,
+) -> Comparison:
     """The files that differ; `old` None compares with nothing, as for a first commit."""
     diff = new.tree.diff_to_tree(swap=True) if old is None else old.tree.diff_to_tree(new.tree)
     if len(diff) <= MAX_RENAME_FILES:
-        diff.find_similar(flags=DiffFind.FIND_RENAMES)
-    return list(_describe_all(repo, diff, len(diff) if max_files is None else max_files))
+        diff.find_similar(flags=_rename_flags(repo, diff))
+    n_files = len(diff)
+    stop = n_files if max_files is None else min(skip + max_files, n_files)
+    files = _describe_all(repo, diff, skip, stop)
+    return Comparison(tuple(files if max_chars is None else _first(files, max_chars)), n_files)
 
 
-def _describe_all(repo: pygit2.Repository, diff: pygit2.Diff, max_files: int) -> Iterator[FileDiff]:
-    for index, delta in enumerate(diff.deltas):
-        if index >= max_files:
+def _rename_flags(repo: pygit2.Repository, diff: pygit2.Diff) -> DiffFind:
+    """How renames are to be looked for; to find similar files git reads all that came or went."""
+    moved = (DeltaStatus.ADDED, DeltaStatus.DELETED)
+    size_bytes = sum(
+        _largest_side_bytes(repo, delta) for delta in diff.deltas if delta.status in moved
+    )
+    if size_bytes > MAX_RENAME_BYTES:
+        return DiffFind.FIND_RENAMES | DiffFind.FIND_EXACT_MATCH_ONLY
+    return DiffFind.FIND_RENAMES
+
+
+def _first(files: Iterable[FileDiff], max_chars: int) -> Iterator[FileDiff]:
+    """The files up to the one whose patch goes beyond `max_chars` of all patches together."""
+    left_chars = max_chars
+    for file in files:
+        yield file
+        left_chars -= len(file.patch or "")
+        if left_chars < 0:
             return
+
+
+def _describe_all(
+    repo: pygit2.Repository, diff: pygit2.Diff, start: int, stop: int
+) -> Iterator[FileDiff]:
+    for index, delta in islice(enumerate(diff.deltas), start, stop):
         if _largest_side_bytes(repo, delta) > MAX_DIFF_FILE_BYTES:
             yield _without_patch(delta, is_binary=False, too_large=True)
         else:

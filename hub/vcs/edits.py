@@ -96,7 +96,7 @@ class TreeEditor:
         """
         match operation:
             case AddFile(path, content):
-                _check_content(path, content)
+                validate_content(path, content)
                 self._put_blob(path, content)
             case AddPointer(path, oid, size_bytes):
                 self._put_blob(path, format_pointer(oid, size_bytes))
@@ -168,7 +168,8 @@ def _is_empty(child: _Leaf | _Folder) -> bool:
     return isinstance(child, _Folder) and all(_is_empty(below) for below in child.children.values())
 
 
-def _check_content(path: str, content: bytes) -> None:
+def validate_content(path: str, content: bytes) -> None:
+    """Raises `InvalidContent` where git would refuse a file of that name with this content."""
     if path.rsplit("/", 1)[-1] != ".gitattributes":
         return
     if any(len(line) >= _MAX_ATTRIBUTES_LINE_BYTES for line in content.split(b"\n")):

@@ -112,3 +112,19 @@ class PathConflict(VcsError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"cannot write {path}: {reason}", path=path, reason=reason)
+
+
+class MergeConflict(VcsError):
+    """Both sides changed the same lines, or the same large file."""
+
+    def __init__(self, paths: list[str]) -> None:
+        shown = ", ".join(paths[:5]) + (", …" if len(paths) > 5 else "")
+        super().__init__(f"both sides changed {shown}", paths=paths)
+        self.paths = paths
+
+
+class PackRefused(VcsError):
+    """What was sent is no pack of git objects that we can take."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the objects cannot be taken: {reason}", reason=reason)

@@ -13,6 +13,9 @@ import pygit2
 from hub.vcs.rawtree import PathFinder, TreeComparer
 from hub.vcs.values import CommitInfo, Signature
 
+LAST_MOMENT_S = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
+"""The latest date that can be shown, in every time zone; git itself knows later ones."""
+
 
 def describe_commit(commit: pygit2.Commit) -> CommitInfo:
     """The commit as plain values; text that is not UTF-8 is shown with replacement signs."""
@@ -31,7 +34,7 @@ def _describe_author(author: pygit2.Signature) -> Signature:
     return Signature(
         name=author.raw_name.decode("utf-8", "replace"),
         email=author.raw_email.decode("utf-8", "replace"),
-        when=datetime.fromtimestamp(author.time, UTC),
+        when=datetime.fromtimestamp(min(max(author.time, 0), LAST_MOMENT_S), UTC),
     )
 
 

@@ -119,7 +119,7 @@ def _write_pack(folder: Path, waiting: dict[bytes, _Waiting]) -> None:
         name = f"pack-{checksum.hex()}"
         pack_path.rename(folder / f"{name}.pack")
         index_path.rename(folder / f"{name}.idx")
-        _sync_folder(folder)
+        sync_folder(folder)
     except BaseException:
         for path in temporary:
             path.unlink(missing_ok=True)
@@ -197,7 +197,8 @@ def _finish_file(file: BinaryIO) -> None:
     os.fchmod(file.fileno(), 0o444)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make sure that renames into the folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,14 @@
 """Branches, tags and pull request refs: reading, and moving them by compare and swap."""
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pygit2
 
-from hub.vcs.errors import ParentMoved, RefExists, RefNotFound, RevisionNotFound
+from hub.vcs.errors import ParentMoved, RefExists, RefNotFound, RepositoryBusy, RevisionNotFound
 from hub.vcs.names import validate_full_ref_name
 from hub.vcs.pack import no_space_as_domain_error
 from hub.vcs.values import Ref
@@ -83,29 +86,75 @@ def _head(repo: pygit2.Repository) -> str | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class RefMove:
+    """Where a ref is and where it shall be: ids of commits or tag objects.
+
+    None stands for "does not exist", on either side.
+    """
+
+    full_name: str
+    old: str | None
+    new: str | None
+
+
 def compare_and_swap(
     repo: pygit2.Repository, full_name: str, new: str | None, expected: str | None
 ) -> None:
-    """Move the ref from `expected` to `new` in one atomic step, under git's own ref lock.
+    """Move one ref from `expected` to `new` in one atomic step. Raises as `move_all`."""
+    move_all(repo, [RefMove(full_name, expected, new)])
 
-    None stands for "does not exist", on either side.
+
+def move_all(repo: pygit2.Repository, moves: Sequence[RefMove]) -> None:
+    """Move refs together or not at all, under git's own ref locks.
+
+    Call it with the repository's lock held: lock files that lie about are then of the dead.
 
     Raises:
-        ParentMoved: the ref is somewhere else.
+        ParentMoved: a ref is somewhere else.
         RefExists: another ref's name stands in the way (`a` and `a/b`).
+        RepositoryBusy: someone who does not heed the repository's lock has locked a ref.
     """
-    validate_full_ref_name(full_name)
-    if expected is None:
-        _check_no_name_in_the_way(repo, full_name)
-    with no_space_as_domain_error(), repo.transaction() as transaction:
-        transaction.lock_ref(full_name)
-        actual = _raw_target(repo, full_name)
-        if actual != expected:
-            raise ParentMoved(expected, actual)
-        if new is None:
-            transaction.remove(full_name)
-        else:
-            transaction.set_target(full_name, pygit2.Oid(hex=new))
+    for move in moves:
+        validate_full_ref_name(move.full_name)
+    _check_no_name_in_the_way(repo, [move.full_name for move in moves if move.old is None])
+    _remove_dead_locks(repo, moves)
+    with no_space_as_domain_error(), _locked_as_busy(), repo.transaction() as transaction:
+        for move in moves:
+            transaction.lock_ref(move.full_name)
+            actual = _raw_target(repo, move.full_name)
+            if actual != move.old:
+                raise ParentMoved(move.old, actual)
+        for move in moves:
+            if move.new is None:
+                transaction.remove(move.full_name)
+            else:
+                transaction.set_target(move.full_name, pygit2.Oid(hex=move.new))
+
+
+def _remove_dead_locks(repo: pygit2.Repository, moves: Sequence[RefMove]) -> None:
+    """Unlink the lock files of git that a killed writer left; nothing else would."""
+    for name in ("packed-refs", *(move.full_name for move in moves)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            Path(repo.path, f"{name}.lock").unlink()
+
+
+@contextlib.contextmanager
+def _locked_as_busy() -> Iterator[None]:
+    try:
+        yield
+    except pygit2.GitError as error:
+        if "failed to lock file" in str(error):
+            raise RepositoryBusy(0) from error
+        raise
+
+
+def raw_targets(repo: pygit2.Repository) -> dict[str, str]:
+    """What each branch, tag and pull request ref names itself, by full name in git's order."""
+    prefixes = (BRANCHES, TAGS, PULL_REQUESTS)
+    names = sorted(name for name in repo.references if name.startswith(prefixes))
+    found = ((name, _raw_target(repo, name)) for name in names)
+    return {name: target for name, target in found if target is not None}
 
 
 def raw_target(repo: pygit2.Repository, full_name: str) -> str:
@@ -127,7 +176,19 @@ def _raw_target(repo: pygit2.Repository, full_name: str) -> str | None:
         return None
 
 
-def _check_no_name_in_the_way(repo: pygit2.Repository, full_name: str) -> None:
-    for name in repo.references:
-        if name.startswith(full_name + "/") or full_name.startswith(name + "/"):
-            raise RefExists(name)
+def _check_no_name_in_the_way(repo: pygit2.Repository, new_names: Sequence[str]) -> None:
+    if not new_names:
+        return
+    names = {*repo.references, *new_names}
+    folders = {folder: name for name in names for folder in _folders_of(name)}
+    for name in new_names:
+        if name in folders:
+            raise RefExists(folders[name])
+        for folder in _folders_of(name):
+            if folder in names:
+                raise RefExists(folder)
+
+
+def _folders_of(name: str) -> Iterator[str]:
+    parts = name.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))

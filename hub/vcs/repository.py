@@ -4,15 +4,17 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from datetime import UTC
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import filelock
 import pygit2
 from pygit2.enums import ObjectType, RepositoryOpenFlag
 
-from hub.vcs import diff, history, rawtree, refs, trees
+from hub.vcs import diff, history, merging, rawtree, references, refs, rewriting, trees
+from hub.vcs.commit_text import message_bytes, signature_line
+from hub.vcs.diff import Bounds
 from hub.vcs.edits import TreeEditor
 from hub.vcs.errors import (
     EntryNotFound,
@@ -22,12 +24,13 @@ from hub.vcs.errors import (
     RefNotFound,
     RepositoryBusy,
     RepositoryMissing,
-    RevisionNotFound,
 )
 from hub.vcs.names import validate_full_ref_name
 from hub.vcs.operations import Operation
-from hub.vcs.pack import ObjectBatch
-from hub.vcs.values import CommitInfo, FileDiff, Ref, Signature, TreeEntry
+from hub.vcs.pack import ObjectBatch, no_space_as_domain_error
+from hub.vcs.pairs import CommitPairs
+from hub.vcs.refs import RefMove
+from hub.vcs.values import CommitInfo, Comparison, FileDiff, Ref, Signature, TreeEntry
 
 LOCK_TIMEOUT_S = 30.0
 LAST_COMMITS_CAP = 5_000
@@ -41,7 +44,7 @@ def tune_process(*, cache_bytes: int = 32 * 1024 * 1024, is_durable: bool = True
     pygit2.settings.enable_fsync_gitdir(is_durable)
 
 
-class Repository:
+class Repository(CommitPairs):
     """A repository on disk. Cheap to open; use one object per thread."""
 
     def __init__(self, path: Path, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
@@ -145,10 +148,10 @@ class Repository:
         """
         full_name = validate_full_ref_name(refs.TAGS + name)
         target = str(self._commit(commit_sha).id)
-        text = f"object {target}\ntype commit\ntag {name}\ntagger {_signature_line(tagger)}\n\n"
+        text = f"object {target}\ntype commit\ntag {name}\ntagger {signature_line(tagger)}\n\n"
         with self.lock():
             batch = ObjectBatch(self._repo)
-            tag = batch.add(ObjectType.TAG, text.encode() + _message_bytes(message))
+            tag = batch.add(ObjectType.TAG, text.encode() + message_bytes(message))
             batch.write()
             self._create(full_name, tag.hex())
         return Ref(name, full_name, target)
@@ -178,6 +181,19 @@ class Repository:
         with self.lock():
             target = refs.raw_target(self._repo, full_name)
             refs.compare_and_swap(self._repo, full_name, None, target)
+
+    def raw_refs(self) -> dict[str, str]:
+        """What each branch, tag and pull request ref names: a commit, or a tag object."""
+        return refs.raw_targets(self._repo)
+
+    def move_refs(self, moves: Sequence[RefMove]) -> None:
+        """Move several refs together or not at all.
+
+        Raises:
+            ParentMoved, RefExists, RepositoryFull
+        """
+        with self.lock():
+            refs.move_all(self._repo, moves)
 
     # Reading
 
@@ -300,8 +316,12 @@ class Repository:
         self, old_sha: str | None, new_sha: str, *, max_files: int | None = None
     ) -> list[FileDiff]:
         """What changed from one commit to another; None stands for an empty tree."""
+        return list(self.compare(old_sha, new_sha, max_files=max_files).files)
+
+    def compare(self, old_sha: str | None, new_sha: str, **bounds: Unpack[Bounds]) -> Comparison:
+        """As `diff`, within `bounds`, with the number of all files."""
         old = self._commit(old_sha) if old_sha is not None else None
-        return diff.diff_commits(self._repo, old, self._commit(new_sha), max_files=max_files)
+        return diff.compare_commits(self._repo, old, self._commit(new_sha), **bounds)
 
     def content_bytes(self, commit_sha: str) -> int:
         """How large the files of a commit are together, LFS files with their true size."""
@@ -318,6 +338,19 @@ class Repository:
             for sha in (old_sha, new_sha)
         )
         return trees.size_change(comparer, self._repo, (old, new))
+
+    def large_oids(self) -> set[str]:
+        """SHA-256 of each large file in any commit that a ref leads to."""
+        return set(references.large_paths(self._repo))
+
+    def large_paths(self) -> dict[str, str]:
+        """One path by SHA-256, of each large file in any commit that a ref leads to."""
+        return references.large_paths(self._repo)
+
+    def refs_by_large_oid(self) -> dict[str, str]:
+        """A ref at whose head each large file is, by SHA-256; branches come first."""
+        heads = [*self.branches(), *self.tags(), *self.pull_refs()]
+        return references.refs_by_large_oid(self._repo, heads)
 
     def size_bytes(self) -> int:
         """How much the repository takes on disk."""
@@ -352,13 +385,52 @@ class Repository:
             parent = refs.ref_commit(self._repo, ref_full_name)
             if expected_parent is not None and not (parent or "").startswith(expected_parent):
                 raise ParentMoved(expected_parent, parent)
-            batch = ObjectBatch(self._repo)
-            old_tree = self._commit(parent).tree_id.raw if parent else None
-            editor = TreeEditor(self._repo, batch, old_tree)
-            for operation in operations:
-                editor.apply(operation)
-            parents = [parent] if parent else []
-            return self._finish(ref_full_name, batch, editor.write(), parents, message, author)
+            commit = self.write_commit(parent, operations, message=message, author=author)
+            refs.compare_and_swap(self._repo, ref_full_name, commit.sha, parent)
+            return commit
+
+    def write_commit(
+        self,
+        parent_sha: str | None,
+        operations: Iterable[Operation],
+        *,
+        message: str,
+        author: Signature,
+    ) -> CommitInfo:
+        """A commit with the operations on top of another, to which no ref leads yet.
+
+        Raises:
+            InvalidPath, InvalidContent, PathConflict, EntryNotFound, RepositoryFull
+        """
+        batch = ObjectBatch(self._repo)
+        old_tree = self._commit(parent_sha).tree_id.raw if parent_sha else None
+        editor = TreeEditor(self._repo, batch, old_tree)
+        for operation in operations:
+            editor.apply(operation)
+        parents = [parent_sha] if parent_sha else []
+        return self._write_commit(batch, editor.write(), parents, message, author)
+
+    def write_merge(
+        self,
+        ours_sha: str,
+        theirs_sha: str,
+        *,
+        message: str,
+        author: Signature,
+        origin_sha: str | None = None,
+    ) -> CommitInfo:
+        """A commit that joins both sides, to which no ref leads yet.
+
+        Args:
+            origin_sha: where they once parted, should their histories not say so any more.
+
+        Raises:
+            MergeConflict: with the paths. Nothing was written.
+        """
+        sides = self._sides(ours_sha, theirs_sha, origin_sha)
+        tree = merging.merged_tree(self._repo, sides)
+        parents = [str(sides.ours), str(sides.theirs)]
+        return self._write_commit(ObjectBatch(self._repo), tree.raw, parents, message, author)
 
     def squash(self, ref_full_name: str, *, message: str, author: Signature) -> CommitInfo:
         """Replace the history of a ref by one commit with its present files.
@@ -367,34 +439,51 @@ class Repository:
             RefNotFound
         """
         with self.lock():
-            tree = self._commit(self.ref(ref_full_name)).tree_id.raw
-            batch = ObjectBatch(self._repo)
-            return self._finish(ref_full_name, batch, tree, [], message, author)
+            old = self.ref(ref_full_name)
+            tree = self._commit(old).tree_id.raw
+            commit = self._write_commit(ObjectBatch(self._repo), tree, [], message, author)
+            refs.compare_and_swap(self._repo, ref_full_name, commit.sha, old)
+            return commit
 
-    def _finish(
+    def drop_large_files(self, oids: Collection[str]) -> list[str]:
+        """Rewrite all history without the pointers to `oids`; names of the refs that moved.
+
+        Commits that never named one keep their ids. Each ref moves in a step of its own: after an
+        interruption the rest moves when it is done again.
+        """
+        with self.lock():
+            moves = rewriting.without_large_files(self._repo, oids)
+            for name, (old, new) in moves.items():
+                refs.compare_and_swap(self._repo, name, new, old)
+            return sorted(moves)
+
+    def copy_to(self, path: Path) -> "Repository":
+        """A copy at `path` with the branches and tags, and the objects they need.
+
+        Raises:
+            FileExistsError: something is at the path.
+        """
+        copy = Repository.init(path)
+        with no_space_as_domain_error():
+            remote = copy._repo.remotes.create_anonymous(os.fspath(self.path))
+            remote.fetch([f"+{kind}*:{kind}*" for kind in (refs.BRANCHES, refs.TAGS)])
+        return copy
+
+    def _write_commit(
         self,
-        full_name: str,
         batch: ObjectBatch,
         tree: bytes,
         parents: list[str],
         message: str,
         author: Signature,
     ) -> CommitInfo:
-        line = _signature_line(author)
+        line = signature_line(author)
         head = [f"tree {tree.hex()}", *(f"parent {sha}" for sha in parents)]
         head += [f"author {line}", f"committer {line}"]
-        data = ("\n".join(head) + "\n\n").encode() + _message_bytes(message)
-        expected = refs.ref_commit(self._repo, full_name)
+        data = ("\n".join(head) + "\n\n").encode() + message_bytes(message)
         new = batch.add(ObjectType.COMMIT, data).hex()
         batch.write()
-        refs.compare_and_swap(self._repo, full_name, new, expected)
         return self.commit_info(new)
-
-    def _commit(self, commit_sha: str) -> pygit2.Commit:
-        try:
-            return self._repo[commit_sha].peel(pygit2.Commit)
-        except (KeyError, ValueError, pygit2.GitError):
-            raise RevisionNotFound(commit_sha) from None
 
     def _row(self, commit_sha: str, path: str) -> rawtree.Row:
         root = self._commit(commit_sha).tree_id.raw
@@ -402,16 +491,3 @@ class Repository:
         if row is None:
             raise EntryNotFound(path, commit_sha)
         return row
-
-
-def _signature_line(author: Signature) -> str:
-    """`Name <address> seconds +0000`, without the characters that would end a part early."""
-    strip = str.maketrans("", "", "<>\n\r\0")
-    name = author.name.encode("utf-8", "replace").decode().translate(strip).strip() or "unknown"
-    email = author.email.encode("utf-8", "replace").decode().translate(strip).strip()
-    seconds = max(0, int(author.when.astimezone(UTC).timestamp()))
-    return f"{name} <{email}> {seconds} +0000"
-
-
-def _message_bytes(message: str) -> bytes:
-    return message.replace("\0", "").strip("\n").encode("utf-8", "replace") + b"\n"

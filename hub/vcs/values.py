@@ -68,3 +68,11 @@ class FileDiff:
     patch: str | None
     is_binary: bool
     too_large: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Some of the files that differ between two commits, and how many differ in all."""
+
+    files: tuple[FileDiff, ...]
+    n_files: int

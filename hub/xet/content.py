@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from hub.errors import NotFound
+from hub.errors import ContentDamaged, NotFound
 from hub.models import XetFile, Xorb
 from hub.site import store
 from hub.storage import Store
@@ -75,22 +75,30 @@ def _cached_index(source: Store, xorb_hash: bytes, xorb_id: int) -> XorbIndex:
 
 
 def find_xorbs(hashes: Iterable[bytes]) -> dict[bytes, int]:
-    """Row ids, by hash, of those xorbs that this site has."""
+    """Row ids, by hash, of those xorbs that this site has, undamaged as far as it knows."""
     texts = {format_hash(raw): raw for raw in hashes}
     wanted, found = list(texts), {}
     for at in range(0, len(wanted), _HASHES_PER_QUERY):
-        rows = Xorb.objects.filter(hash__in=wanted[at : at + _HASHES_PER_QUERY])
+        some = wanted[at : at + _HASHES_PER_QUERY]
+        rows = Xorb.objects.filter(hash__in=some, quarantined_at=None)
         found.update({texts[text]: ident for text, ident in rows.values_list("hash", "id")})
     return found
 
 
 def lookup_for(terms: TermList, start: int = 0, end: int | None = None) -> IndexLookup:
-    """Indexes of the xorbs that bytes [start, end) need. Raises `NotFound` if one is gone."""
+    """Indexes of the xorbs that bytes [start, end) need.
+
+    Raises:
+        ContentDamaged: one of them was set aside.
+        NotFound: one of them is gone.
+    """
     needed = terms.xorb_hashes(start, end)
     ids = find_xorbs(needed)
     if len(ids) < len(needed):
-        gone = next(raw for raw in needed if raw not in ids)
-        raise NotFound(f"Xorb {format_hash(gone)} is no longer stored.")
+        gone = next(format_hash(raw) for raw in needed if raw not in ids)
+        if Xorb.objects.filter(hash=gone).exists():
+            raise ContentDamaged
+        raise NotFound(f"Xorb {gone} is no longer stored.")
     return index_lookup(ids)
 
 
@@ -108,7 +116,7 @@ def stream_xet_file(
     Only what the range needs is read and decoded.
 
     Raises:
-        NotFound: at once, if a xorb of the range is gone.
+        ContentDamaged, NotFound: at once, if a xorb of the range is set aside or gone.
         FormatError: while reading, if stored bytes are damaged.
     """
     terms = TermList.from_bytes(xet_file.terms)

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 
 from hub.site import store
 
+SIGNED_URL_LIFETIME_S = 3600
 CONTENT_TYPE = "application/octet-stream"
 
 
@@ -38,9 +39,23 @@ class FileSection:
         self._file.close()
 
 
-def send_ranges(key: str, ranges: list[tuple[int, int]], total_bytes: int) -> HttpResponseBase:
-    """A 206 answer with the bytes [start, end) of each range."""
-    if settings.ACCEL_REDIRECT_PREFIX and store().local_path(key) is not None:
+def signed_url(key: str) -> str | None:
+    """Where the store itself hands out an object; None where it cannot, or is not to."""
+    if not settings.SIGNED_DOWNLOADS:
+        return None
+    return store().signed_url(key, expires_s=SIGNED_URL_LIFETIME_S)
+
+
+def send_ranges(
+    key: str, ranges: list[tuple[int, int]], total_bytes: int, *, by_proxy: bool
+) -> HttpResponseBase:
+    """A 206 answer with the bytes [start, end) of each range.
+
+    Args:
+        by_proxy: let the proxy send them, by its own reading of the request, which may be another
+            than ours: only where the reader may have the whole object.
+    """
+    if by_proxy and settings.ACCEL_REDIRECT_PREFIX and store().local_path(key) is not None:
         response: HttpResponseBase = HttpResponse(content_type=CONTENT_TYPE)
         response["X-Accel-Redirect"] = f"{settings.ACCEL_REDIRECT_PREFIX}/{key}"
     elif len(ranges) == 1:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare
 
-from hub.access import Level, level_of
+from hub.access import Level, level_of, may_contribute
 from hub.auth import Actor
 from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
 from hub.models import AccessToken, Repo, User
@@ -66,6 +66,8 @@ def issue_token(*, repo: Repo, actor: Actor, can_write: bool) -> IssuedToken:
 def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
     """The grant behind a token, if it is valid now.
 
+    Content may be sent by whoever may propose it; what a branch holds is for commits to decide.
+
     Raises:
         InvalidToken: forged, expired, or made with an access token that was revoked.
         PermissionDenied: a read token where `needs_write`, or the right is gone.
@@ -84,8 +86,8 @@ def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
     level = level_of(actor, repo) if repo else Level.NONE
     if repo is None or level < Level.READ:
         raise RepoNotFound
-    if needs_write and level < Level.WRITE:
-        raise PermissionDenied(f"You may no longer change {repo.full_name}.")
+    if needs_write and not may_contribute(actor, repo):
+        raise PermissionDenied(f"You may no longer send anything to {repo.full_name}.")
     return CasGrant(repo, actor)
 
 

@@ -14,21 +14,24 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.access import get_repo_for_read, get_repo_for_write
+from hub.access import get_repo_for_contribution, get_repo_for_read, get_repo_for_ref
+from hub.actions.downloads import count_download
 from hub.actions.shards import read_shard_body, register_shard
 from hub.actions.xorbs import store_xorb
 from hub.auth import Actor, token_actor_of
 from hub.errors import (
     AuthenticationRequired,
+    ContentDamaged,
     InvalidInput,
     NotFound,
-    NotServed,
     PermissionDenied,
     RangeNotSatisfiable,
     RepoNotFound,
     TooLarge,
 )
+from hub.hfapi.base import is_true
 from hub.models import Repo, RepoType, RepoXorb, XetFile, Xorb
+from hub.quotas import require_room
 from hub.site import base_url, git_of
 from hub.xet import dedup, errors
 from hub.xet.bodies import RequestBody
@@ -36,7 +39,7 @@ from hub.xet.content import lookup_for, xorb_key
 from hub.xet.events import shard_events
 from hub.xet.hashing import format_hash, parse_hash
 from hub.xet.ranges import parse_ranges
-from hub.xet.sending import send_ranges
+from hub.xet.sending import send_ranges, signed_url
 from hub.xet.shard import MAX_SHARD_BYTES
 from hub.xet.terms import (
     ReconstructionPlan,
@@ -49,7 +52,7 @@ from hub.xet.terms import (
 from hub.xet.token import CasGrant, check_data_url, data_url_query, issue_token, read_token
 from hub.xet.xorb import MAX_UPLOAD_BYTES
 
-_KINDS = {"models": RepoType.MODEL, "datasets": RepoType.DATASET}
+_KINDS = {f"{repo_type.value}s": repo_type for repo_type in RepoType}
 
 
 # --- Tokens, on the Hub's side ---------------------------------------------------------------
@@ -63,6 +66,7 @@ def read_token_route(
     actor = token_actor_of(request)
     repo = get_repo_for_read(actor, _repo_type(kind), namespace, name)
     _check_revision(repo, revision)
+    count_download(request, repo, actor)
     return _token_answer(request, repo, actor, can_write=False)
 
 
@@ -72,9 +76,10 @@ def write_token_route(
 ) -> HttpResponse:
     """`GET /api/{kind}/{namespace}/{name}/xet-write-token/{revision}`; `None` is any revision."""
     actor = token_actor_of(request)
-    if request.GET.get("create_pr", "").lower() in {"1", "true"}:
-        raise NotServed("Pull requests are not served here yet. Upload to a branch.")
-    repo = get_repo_for_write(actor, _repo_type(kind), namespace, name)
+    if is_true(request.GET.get("create_pr")):
+        repo = get_repo_for_contribution(actor, _repo_type(kind), namespace, name)
+    else:
+        repo = get_repo_for_ref(actor, _repo_type(kind), namespace, name, revision=revision)
     _check_revision(repo, revision)
     return _token_answer(request, repo, actor, can_write=True)
 
@@ -114,7 +119,7 @@ def xorb(request: HttpRequest, xorb_hash: str) -> HttpResponse:
     """`POST /v1/xorbs/default/{hash}` takes a xorb in; HEAD tells its size."""
     if request.method == "HEAD":
         return _xorb_head(_grant(request), xorb_hash)
-    _grant(request, needs_write=True)
+    require_room(_grant(request, needs_write=True).repo.namespace, 1)
     body = RequestBody(request)
     if body.announced_bytes > MAX_UPLOAD_BYTES:
         raise TooLarge(f"A xorb has at most {MAX_UPLOAD_BYTES} bytes.")
@@ -234,7 +239,11 @@ def file_head(request: HttpRequest, file_hash: str) -> HttpResponse:
 
 @require_safe
 def data(request: HttpRequest, xorb_hash: str) -> HttpResponseBase:
-    """Bytes of a xorb by signed URL: any of the ranges it allows, one or several at a time."""
+    """Bytes of a xorb by signed URL: any of the ranges it allows, one or several at a time.
+
+    Where the store can sign, a reader of the whole xorb is sent on to it. (A link of the
+    repository to the xorb would not do: it may be there for a few of the chunks.)
+    """
     names = ("repo", "ranges", "expires", "signature")
     proof = {name: request.GET.get(name, "") for name in names}
     allowed = check_data_url(xorb_hash=xorb_hash, **proof)
@@ -243,8 +252,16 @@ def data(request: HttpRequest, xorb_hash: str) -> HttpResponseBase:
     stored = Xorb.objects.filter(hash=xorb_hash).first()
     if stored is None:
         raise NotFound("This xorb is no longer stored.")
+    if stored.quarantined_at is not None:
+        raise ContentDamaged
     ranges = _allowed_ranges(request, allowed, stored.size_bytes)
-    return send_ranges(xorb_key(parse_hash(xorb_hash)), ranges, stored.size_bytes)
+    key = xorb_key(parse_hash(xorb_hash))
+    # Neither a bucket nor a proxy holds a reader to the signed ranges: they send only what was
+    # signed as a whole.
+    is_open = allowed == [(0, stored.size_bytes)]
+    if is_open and len(ranges) == 1 and (url := signed_url(key)) is not None:
+        return HttpResponse(status=302, headers={"Location": url, "Cache-Control": "no-store"})
+    return send_ranges(key, ranges, stored.size_bytes, by_proxy=is_open)
 
 
 def _allowed_ranges(
@@ -263,7 +280,7 @@ def _allowed_ranges(
 def chunk_query(request: HttpRequest, prefix: str, chunk_hash: str) -> HttpResponse:
     """`GET /v1/chunks/{prefix}/{hash}`: what is known around a chunk, or 404."""
     grant = _grant(request)
-    shard = dedup.answer_query(chunk_hash, actor=grant.actor)
+    shard = dedup.answer_query(chunk_hash, repo=grant.repo, actor=grant.actor)
     if shard is None:
         raise NotFound("This chunk is not known.")
     return HttpResponse(shard, content_type="application/octet-stream")

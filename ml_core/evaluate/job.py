@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from ml_core.evaluate.batching import Rows
-    from ml_core.evaluate.engine import Forward
+    from ml_core.evaluate.engine import Forward, MakeInputs
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class Prepared:
     """What it gives back: a loaded model behind `forward`, and the rows it will be asked for.
 
     `lengths` are slots by row (tokens, or 1 an image), `truncated` says which rows were cut.
-    `forward` and `slots` are as `run_batches` wants them. `default_budget` bounds a batch where
-    the spec does not.
+    `inputs`, `forward` and `slots` are as `run_batches` wants them. `default_budget` bounds a batch
+    where the spec does not.
     """
 
+    inputs: "MakeInputs"
     forward: "Forward"
     slots: "Callable[[Rows], int]"
     lengths: NDArray[np.int64]

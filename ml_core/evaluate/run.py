@@ -90,7 +90,7 @@ def _predict(
     """Load, and run every item. torch is imported here and not before."""
     import torch
 
-    from ml_core.device import resolve_device, resolve_dtype
+    from ml_core.device import exact_arithmetic, resolve_device, resolve_dtype, watch_memory
     from ml_core.evaluate.engine import run_batches, softmax
     from ml_core.evaluate.job import Request
     from ml_core.seeding import seed_everything
@@ -100,20 +100,23 @@ def _predict(
         torch.set_num_threads(engine.threads)
     seed_everything(engine.seed)
     device, dtype = resolve_device(engine.device), resolve_dtype(engine.dtype)
+    watch_memory(device)
     staged = checked.checkpoint.stage(scratch)
     request = Request(spec, checked.items, checked.checkpoint, staged, device, dtype)
     prepared = checked.task.load_runner()(request)
     budget = engine.token_budget or prepared.default_budget
     plan = plan_batches(prepared.lengths, budget=budget, max_rows=prepared.max_rows)
     reporter.phase("running")
-    outputs = run_batches(
-        plan,
-        prepared.forward,
-        n_rows=len(checked.items),
-        n_outputs=len(checked.label_map.model_labels),
-        slots=prepared.slots,
-        reporter=reporter,
-    )
+    with exact_arithmetic():
+        outputs = run_batches(
+            plan,
+            inputs=prepared.inputs,
+            forward=prepared.forward,
+            n_rows=len(checked.items),
+            n_outputs=len(checked.label_map.model_labels),
+            slots=prepared.slots,
+            reporter=reporter,
+        )
     reporter.close()
     probabilities = softmax(outputs.logits)
     predictions = _predictions(checked, probabilities, prepared.truncated, outputs.errors)
@@ -142,7 +145,7 @@ def _execution(
     """How it was computed, as it came out."""
     import torch
 
-    from ml_core.device import device_name
+    from ml_core.device import EXACT_ARITHMETIC, device_name, peak_memory_bytes
 
     return Execution(
         device=str(request.device),
@@ -163,6 +166,8 @@ def _execution(
         n_errors=len(outputs.errors),
         seconds=seconds,
         notes=prepared.notes,
+        arithmetic=dict(EXACT_ARITHMETIC),
+        peak_device_memory_bytes=peak_memory_bytes(request.device),
     )
 
 
@@ -189,7 +194,7 @@ def _result(
     execution: Execution,
     file: PredictionsFile,
 ) -> EvaluationResult:
-    from ml_core.device import environment_facts
+    from ml_core.device import environment_facts, resolve_device
 
     return EvaluationResult(
         task=spec.task,
@@ -198,7 +203,7 @@ def _result(
         label_map=checked.label_map.to_names(),
         model=model,
         execution=execution,
-        environment=environment_facts(),
+        environment=environment_facts(resolve_device(execution.device)),
         predictions=file,
     )
 

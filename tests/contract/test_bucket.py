@@ -41,8 +41,13 @@ def bucket_url():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("is_xet", "is_signed"),
-    [(False, True), (True, False)],
-    ids=["lfs, redirected to the bucket", "xet, passed on"],
+    [(False, True), (False, False), (True, True), (True, False)],
+    ids=[
+        "lfs, redirected to the bucket",
+        "lfs, passed on",
+        "xet, redirected to the bucket",
+        "xet, passed on",
+    ],
 )
 def test_client_uploads_to_and_downloads_from_a_bucket(bucket_url, tmp_path, is_xet, is_signed):
     path = tmp_path / "m.bin"
@@ -65,6 +70,7 @@ def test_client_uploads_to_and_downloads_from_a_bucket(bucket_url, tmp_path, is_
         assert again.read_bytes() == path.read_bytes()
         assert [item for item in (folder / "store").rglob("*") if item.is_file()] == []
         assert [item.name for item in (folder / "tmp").iterdir()] == []
-        if not is_xet:
-            sent = [line for line in site.log("web").splitlines() if "m.bin" in line]
-            assert any('" 302 ' in line for line in sent) == is_signed, sent
+        where = "/cas/v1/data/" if is_xet else "/m.bin"
+        sent = [line for line in site.log("web").splitlines() if where in line]
+        assert sent
+        assert any('" 302 ' in line for line in sent) == is_signed, sent

@@ -86,7 +86,8 @@ def is_known(live_site, oid):
 
 
 def received_files(live_site):
-    return sorted(path.name for path in (live_site.data_dir / "tmp").glob("recv-*"))
+    found = {path.name for path in (live_site.data_dir / "tmp").glob("recv-*")}
+    return sorted(name for name in found if not name.startswith("recv-convert-"))  # a worker's
 
 
 def wait_until_gone(live_site):

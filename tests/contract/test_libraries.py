@@ -134,3 +134,33 @@ def test_clients_are_the_ones_people_install() -> None:
     major, minor = version("huggingface_hub").split(".")[:2]
     assert (int(major), int(minor)) >= (2, 4)
     assert version("hf-xet")
+
+
+@pytest.mark.slow
+def test_ranges_of_a_data_set_are_read_through_its_hf_path(machine: Machine) -> None:
+    """pandas reads one column; pyarrow one row group, without fetching the file."""
+    result = machine.python(
+        """
+        import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
+        rng = np.random.default_rng(5)
+        table = pa.table({"n": np.arange(400_000), "noise": rng.standard_normal(400_000)})
+        pq.write_table(table, "train.parquet", row_group_size=50_000, use_dictionary=False)
+        size = pathlib.Path("train.parquet").stat().st_size
+        repo = f"{me}/numbers"
+        api.create_repo(repo, repo_type="dataset")
+        api.upload_file(path_or_fileobj="train.parquet", path_in_repo="train.parquet",
+                        repo_id=repo, repo_type="dataset")
+        path = f"datasets/{repo}/train.parquet"
+        frame = pd.read_parquet(f"hf://{path}", columns=["n"])
+        fetched = []
+        with HfFileSystem().open(path, block_size=2**16) as file:
+            fetch = file.cache.fetcher
+            file.cache.fetcher = lambda start, end: fetched.append(end - start) or fetch(start, end)
+            group = pq.ParquetFile(file).read_row_group(6)
+        result = dict(total=int(frame["n"].sum()), first=group["n"][0].as_py(), rows=len(group),
+                      fetched=sum(fetched), size=size)
+        """
+    )
+    assert result["total"] == 400_000 * 399_999 // 2
+    assert (result["first"], result["rows"]) == (300_000, 50_000)
+    assert 0 < result["fetched"] < result["size"] / 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import string
 import subprocess
@@ -41,9 +42,10 @@ class Front:
     token: str
     access_log: Path
 
-    def client(self, code: str) -> None:
-        """Runs `code` with the unmodified client, over LFS, in a process of its own."""
-        env = self.site.client_env(self.token, HF_ENDPOINT=self.url, HF_HUB_DISABLE_XET="1")
+    def client(self, code: str, *, is_xet: bool = False, **more: str) -> None:
+        """Runs `code` with the unmodified client, over LFS or Xet, in a process of its own."""
+        transport = more if is_xet else {"HF_HUB_DISABLE_XET": "1", **more}
+        env = self.site.client_env(self.token, HF_ENDPOINT=self.url, **transport)
         argv = [sys.executable, "-c", "from huggingface_hub import HfApi\n" + code]
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -158,3 +160,30 @@ def test_private_file_is_refused_before_nginx_sends_a_byte(front, uploaded):
         assert (status, len(body)) == (200, len(BIG))
     finally:
         front.client("HfApi().update_repo_settings('ada/big', private=False)")
+
+
+def test_xet_client_fetches_ranges_of_xorbs_from_nginx(front, tmp_path):
+    """Uploads stream through; of a download the web process sends no byte."""
+    source, big = tmp_path / "weights.bin", os.urandom(6_000_000)
+    source.write_bytes(big)
+    home = {"HF_HOME": str(tmp_path / "hf")}
+    front.client(
+        "HfApi().create_repo('ada/xet');"
+        f" HfApi().upload_file(path_or_fileobj={str(source)!r},"
+        " path_in_repo='weights.bin', repo_id='ada/xet')",
+        is_xet=True,
+        **home,
+    )
+    front.client(
+        f"HfApi().hf_hub_download('ada/xet', 'weights.bin', local_dir={str(tmp_path / 'got')!r})",
+        is_xet=True,
+        HF_HOME=str(tmp_path / "another"),
+    )
+    assert (tmp_path / "got" / "weights.bin").read_bytes() == big
+    lines = front.access_log.read_text().splitlines()
+    fetched = [line for line in lines if "/cas/v1/data/" in line]
+    assert fetched
+    assert all('" 206 ' in line for line in fetched), fetched
+    asked = [line for line in front.site.log("web").splitlines() if "/cas/v1/data/" in line]
+    assert len(asked) == len(fetched)
+    assert all('" 200 0 ' in line or '" 200 - ' in line for line in asked), asked

@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from contributions.actions.pull_requests import open_pull_request
 from evaluation.actions.leaderboards import rebuild_board
 from evaluation.boards import board_csv
 from evaluation.models import LeaderboardEntry
@@ -48,10 +49,9 @@ def test_late_run_of_an_older_commit_does_not_take_the_place(cast: Cast) -> None
 
 def test_commit_of_an_open_pull_request_is_on_no_board(cast: Cast) -> None:
     benchmark, model = make_benchmark(cast.owner), make_model(cast.owner, "m")
-    git = git_of(model)
-    git.create_ref("refs/pr/1", git.resolve("main"))
-    commit(model, {"note.txt": "proposal"}, ref="refs/pr/1")
-    run = finished_run(benchmark, model, cast.owner, 0.9, revision="refs/pr/1")
+    pull = open_pull_request(repo=model, title="Better", description="", acting_user=cast.owner)
+    commit(model, {"note.txt": "proposal"}, ref=pull.head_ref)
+    run = finished_run(benchmark, model, cast.owner, 0.9, revision=pull.head_ref)
     assert run.model_height is None
     assert not LeaderboardEntry.objects.exists()
 

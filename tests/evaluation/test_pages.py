@@ -126,6 +126,16 @@ def test_finished_run_shows_score_record_and_downloads(cast: Cast) -> None:
     assert f"/runs/{run.pk}/record" in text
 
 
+def test_run_on_a_gpu_shows_what_it_held_there(cast: Cast) -> None:
+    run = finished_run(make_benchmark(cast.owner), make_model(cast.owner, "m"), cast.owner)
+    address = f"/runs/{run.pk}"
+    assert "on the GPU" not in text_of(cast.web_client("anonymous"), address)
+    run.record["execution"] = {"peak_device_memory_bytes": 3 << 30}
+    run.save(update_fields=["record"])
+    text = text_of(cast.web_client("anonymous"), address)
+    assert "3.22 GB on the GPU" in text
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_cancel_button_and_its_effect_belong_to_the_owner(cast: Cast, role: str) -> None:
     run = make_run(make_benchmark(cast.owner), make_model(cast.owner), cast.owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -16,6 +17,7 @@ from evaluation.actions.workers import (
 )
 from evaluation.models import Run, Worker
 from evaluation.queries import idle_slots, queue_insight, slots_of
+from evaluation.worker.presence import gpu_names
 from tests.support.benchmarks import make_benchmark, make_model, make_run, make_worker
 from tests.support.cast import Cast
 
@@ -117,3 +119,18 @@ def test_expected_start_follows_from_what_such_runs_took(cast: Cast) -> None:
     insight = queue_insight(waits)
     assert insight is not None
     assert insight.starts_in_s == pytest.approx(30, abs=3)
+
+
+def test_gpus_are_named_as_the_driver_names_them(tmp_path: Path) -> None:
+    """Lines as the NVIDIA driver writes them; the folders are PCI addresses."""
+    for address, said in (
+        (
+            "0000:01:00.0",
+            "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 57\nGPU UUID: \t GPU-1:2\n",
+        ),
+        ("0000:02:00.0", "IRQ: 58\n"),
+    ):
+        (tmp_path / address).mkdir()
+        (tmp_path / address / "information").write_text(said)
+    assert gpu_names(tmp_path) == ["NVIDIA H100 80GB HBM3", "NVIDIA GPU"]
+    assert gpu_names(tmp_path / "absent") == []

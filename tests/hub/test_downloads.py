@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -63,6 +64,7 @@ def test_each_client_counts(cast, repo):
 def test_looking_is_no_download(cast, repo):
     client = cast.api_client("anonymous")
     fetch(client, repo, method="head")
+    fetch(client, repo, method="head", **{"x-hf-download-counter": "1"})
     client.get(f"{repo.url_path}/resolve/main/missing.txt")
     client.get(f"{repo.url_path}/raw/main/a.txt")
     assert record_downloads() == 0
@@ -73,6 +75,35 @@ def test_request_writes_nothing_to_the_database(cast, repo, django_assert_max_nu
     with django_assert_max_num_queries(3) as queries:
         fetch(client, repo)
     assert all(query["sql"].startswith("SELECT") for query in queries.captured_queries)
+
+
+def test_reading_by_xet_counts_with_its_token(cast, repo):
+    client = cast.api_client("reader")
+    assert client.get(f"{repo.api_path}/xet-read-token/main").status_code == 200
+    fetch(client, repo)
+    assert client.head(f"{repo.api_path}/xet-read-token/main").status_code == 200
+    assert record_downloads() == 1
+
+
+@pytest.mark.skipif(bool(settings.REDIS_URL), reason="with a shared cache the periodic task writes")
+def test_a_process_without_shared_cache_writes_down_what_it_noted(cast, repo):
+    for number in range(3):
+        fetch(cast.api_client("anonymous"), repo, address=f"1.1.1.{number}")
+    assert counts(repo) == (0, 0)
+    cache.delete("downloads:rest")  # a minute later
+    fetch(cast.api_client("anonymous"), repo, address="2.2.2.2")
+    assert counts(repo) == (3, 3)
+
+
+def test_a_place_filled_late_is_counted_the_next_time(repo):
+    today = timezone.now().date()
+    cache.set("downloads:head", 2)
+    cache.set("downloads:at:2", (repo.pk, today))
+    assert record_downloads() == 1
+    cache.set("downloads:at:1", (repo.pk, today))
+    assert record_downloads() == 1
+    assert record_downloads() == 0
+    assert counts(repo) == (2, 2)
 
 
 def test_deleted_repository_spoils_nothing(cast, repo):

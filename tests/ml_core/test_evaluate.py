@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from ml_core.errors import ErrorReport, UserError
 from ml_core.evaluate.batching import plan_batches
 from ml_core.evaluate.engine import RowsFailed, run_batches, softmax
 from ml_core.evaluate.events import Reporter, ignore
+from ml_core.evaluate.transfer import Arriving
 from ml_core.results import EvaluationResult
 from ml_core.scoring import score
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
@@ -210,6 +212,26 @@ def test_images_equal_those_of_transformers(image_spec, tmp_path):
     assert "image backend: pil" in result.execution.notes
 
 
+def test_threads_share_the_images_and_change_nothing(image_spec, tmp_path):
+    from ml_core.evaluate.tasks.image_classification import image_inputs
+    from ml_core.load.checkpoint import open_checkpoint
+    from ml_core.load.images import load_image_processor
+
+    checkpoint = open_checkpoint(Path(image_spec.model.path), max_parameters=10**6)
+    processor = load_image_processor(checkpoint, checkpoint.stage(tmp_path))
+    images = pa.chunked_array([[png(at, (30 + at, 20)) for at in range(11)], [b"no image"]])
+    rows = np.arange(11)[::-1]
+    alone, shared = (
+        image_inputs(processor, images, "RGB", n_threads=n)(rows)["pixel_values"] for n in (1, 3)
+    )
+    assert alone.shape == (11, 3, 16, 16)
+    assert torch.equal(alone, shared)
+    assert alone[0].mean() > alone[-1].mean(), "in the order of the rows asked for"
+    with pytest.raises(RowsFailed) as caught:
+        image_inputs(processor, images, "RGB", n_threads=3)(np.arange(12))
+    assert list(caught.value.errors) == [11]
+
+
 @pytest.mark.parametrize("broken", [b"no image", b"%!PS-Adobe-3.0 EPSF", png(1)[:20]])
 def test_a_row_that_is_no_image_is_found_before_the_model_loads(broken, image_spec, tmp_path):
     table = pa.table({"image": [png(1), broken], "label": [0, 1]})
@@ -316,12 +338,13 @@ def test_a_text_of_a_megabyte_is_cut(spec, tmp_path):
 # The engine by itself, with a forward pass that is a function of the test's.
 
 
-def engine(forward, n_rows=40, budget=8):
+def engine(forward, n_rows=40, budget=8, inputs=lambda rows: rows):
     lengths = np.ones(n_rows, dtype=np.int64) * 2
     plan = plan_batches(lengths, budget=budget)
     return run_batches(
         plan,
-        forward,
+        inputs=inputs,
+        forward=lambda rows: torch.from_numpy(forward(rows)),
         n_rows=n_rows,
         n_outputs=2,
         slots=lambda rows: len(rows) * 2,
@@ -350,6 +373,48 @@ def test_a_batch_without_memory_is_halved_until_it_fits():
     assert sum(outputs.batch_sizes) == 40
 
 
+def test_what_did_not_fit_once_is_not_tried_again():
+    """30 batches of 4 rows, of which 2 fit: the first tells, and no other has to fail."""
+    sizes = []
+
+    def forward(rows):
+        sizes.append(len(rows))
+        if len(rows) > 2:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
+        return answers(rows)
+
+    outputs = engine(forward, n_rows=120)
+    assert np.array_equal(outputs.logits, answers(np.arange(120)))
+    assert sizes == [4] + [2] * 60
+    assert outputs.oom_halvings == 1
+
+
+def test_the_next_batch_is_given_to_the_device_before_the_last_is_read(monkeypatch):
+    """A device that is never done by itself: two batches are under way, and never three."""
+    from ml_core.evaluate import engine as module
+
+    log = []
+
+    class Slow(Arriving):
+        def has_arrived(self):
+            return False
+
+        def wait(self):
+            log.append("read")
+            return super().wait()
+
+    monkeypatch.setattr(module, "fetch", Slow)
+
+    def forward(rows):
+        log.append("give")
+        return answers(rows)
+
+    outputs = engine(forward)
+    assert np.array_equal(outputs.logits, answers(np.arange(40)))
+    n_batches = len(outputs.batch_sizes)
+    assert log == ["give", *["give", "read"] * (n_batches - 1), "read"]
+
+
 def test_a_row_without_memory_is_an_error_of_its_own():
     def forward(rows):
         if 7 in rows:
@@ -363,13 +428,13 @@ def test_a_row_without_memory_is_an_error_of_its_own():
 
 
 def test_rows_that_cannot_be_prepared_leave_the_rest_of_their_batch():
-    def forward(rows):
+    def inputs(rows):
         bad = {int(r): "image: broken" for r in rows if r % 10 == 3}
         if bad:
             raise RowsFailed(bad)
-        return answers(rows)
+        return rows
 
-    outputs = engine(forward)
+    outputs = engine(answers, inputs=inputs)
     assert sorted(outputs.errors) == [3, 13, 23, 33]
     assert np.isfinite(np.delete(outputs.logits, [3, 13, 23, 33], axis=0)).all()
 

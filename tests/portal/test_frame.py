@@ -353,3 +353,11 @@ def test_every_template_compiles() -> None:
     assert len(names) > 40
     for name in sorted(names):
         engine.get_template(name)
+
+
+@pytest.mark.django_db
+def test_pages_are_compressed_and_answers_to_clients_are_not() -> None:
+    accepts = {"accept-encoding": "gzip"}
+    assert Client().get("/models", headers=accepts)["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in Client().get("/models")
+    assert "Content-Encoding" not in Client().get("/api/models", headers=accepts)

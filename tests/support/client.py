@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -13,13 +14,35 @@ from typing import Any
 
 import pytest
 
-from tests.support.live_site import LiveSite
+from tests.support.live_site import ROOT, LiveSite
 
 _numbers = itertools.count(1)
 _RESULT = "RESULT "
 _START = "import json, os, pathlib\nfrom huggingface_hub import *\napi = HfApi()\n"
 _END = f"\nprint('{_RESULT}' + json.dumps(globals().get('result')))\n"
 TIMEOUT_S = 240
+
+NEWEST = "newest"
+"""The client that the site itself uses; older ones are named by their version."""
+_LOCKS = ROOT / "tests" / "clients"
+_INSTALLED = ROOT / ".venv" / "clients"
+
+
+def older_clients() -> list[str]:
+    """Versions of huggingface_hub that the site must serve beside the newest, oldest first."""
+    names = [path.stem for path in _LOCKS.glob("*.txt")]
+    return sorted(names, key=lambda name: tuple(map(int, name.split("."))))
+
+
+def client_path(version: str) -> dict[str, str]:
+    """Environment in which Python finds that version of huggingface_hub."""
+    if version == NEWEST:
+        return {}
+    folder = _INSTALLED / version
+    if not (folder / "huggingface_hub").is_dir():
+        message = f"needs huggingface_hub {version}: make .venv/clients.stamp"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return {"PYTHONPATH": str(folder)}
 
 
 @dataclass

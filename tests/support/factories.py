@@ -76,6 +76,7 @@ def make_repo(
         namespace=namespace,
         name=name or f"repo{next(_numbers)}",
         is_private=is_private,
+        sdk="gradio" if repo_type == RepoType.SPACE else "",
         acting_user=creator,
     )
     if files:

@@ -283,12 +283,12 @@ def _database(data_dir: Path) -> Iterator[str]:
 
 def _own_redis() -> dict[str, str]:
     """`REDIS_URL` with a database number of this test process's own: sites beside each other must
-    not take each other's tasks."""
+    not take each other's tasks. The processes' own caches, which tests clear, lie below."""
     url, number = os.environ.get("REDIS_URL", ""), os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if not url:
         return {}
     base, _, first = url.rpartition("/")
-    return {"REDIS_URL": f"{base}/{int(first) + int(number.removeprefix('gw'))}"}
+    return {"REDIS_URL": f"{base}/{int(first) + 1 + int(number.removeprefix('gw'))}"}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -6,3 +6,10 @@ document.addEventListener("htmx:responseError", (event) => {
   notify(reason || document.body.dataset.requestFailed);
 });
 document.addEventListener("htmx:sendError", () => notify(document.body.dataset.offline));
+
+// A form that was refused comes back with its mistakes and with what was typed: it is shown.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status !== 422) return;
+  event.detail.shouldSwap = true;
+  event.detail.isError = false;
+});

@@ -49,7 +49,7 @@ const optionsOf = (box, data) => {
       nameLocation: "middle",
       nameGap: 24,
       nameTextStyle: { color: token("--mg-muted") },
-      axisLabel: { color: token("--mg-muted") },
+      axisLabel: { color: token("--mg-muted"), hideOverlap: true },
       splitLine: { lineStyle: { color: token("--mg-line") } },
     },
     yAxis: {

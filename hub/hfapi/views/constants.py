@@ -1,10 +1,11 @@
-"""Answers that are the same for everyone: S46, S47."""
+"""Answers that are the same for everyone: S17, S18, S46 to S48."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from hub.hfapi.base import HubView
+from hub.tag_catalogue import tags_by_type, tasks
 
 
 class AgentHarnesses(HubView):
@@ -19,3 +20,13 @@ class Telemetry(HubView):
 
     def head(self, request: HttpRequest, topic: str) -> HttpResponse:
         return HttpResponse()
+
+
+class TagsByType(HubView):
+    def get(self, request: HttpRequest, repo_type: str) -> HttpResponse:
+        return JsonResponse(tags_by_type(repo_type))
+
+
+class Tasks(HubView):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return JsonResponse(tasks())

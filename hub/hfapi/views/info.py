@@ -16,5 +16,5 @@ class RepoInfo(HubView):
         repo = self.repo_for_read()
         wanted = info_fields(repo_type, request.GET)
         commit_sha = git_of(repo).resolve(revision) if revision else repo.head_sha
-        view = RepoView(repo, commit_sha, sized=self.flag("blobs"))
+        view = RepoView(repo, commit_sha, sized=self.flag("blobs"), actor=self.actor)
         return JsonResponse(describe_repo(view, wanted))

@@ -18,7 +18,10 @@ from hub.hfapi.upload_mode import (
     LfsPatterns,
     choose_mode,
 )
+from hub.models import Repo
+from hub.quotas import require_room
 from hub.site import git_of
+from hub.usage import linked_file_sizes
 from hub.vcs import Repository, TreeEntry, validate_path
 from hub.vcs.errors import EntryNotFound, EntryTooLarge
 
@@ -29,8 +32,7 @@ _SAMPLE_BYTES = 512
 
 class Preupload(HubView):
     def post(self, request: HttpRequest, revision: str, **ids: str) -> HttpResponse:
-        self.refuse_pull_request()
-        repo = self.repo_for_write()
+        repo = self.repo_for_commit(revision)
         body = self.json_body()
         files = _files_in(body)
         git = git_of(repo)
@@ -42,6 +44,7 @@ class Preupload(HubView):
         present = {
             entry.path: entry for entry in git.entries(commit_sha, [file.path for file in files])
         }
+        require_room(repo.namespace, _new_bytes(repo, files, ignored, present))
         rows = [_answer(file, lfs, ignored, present.get(file.path)) for file in files]
         return JsonResponse({"files": rows})
 
@@ -51,6 +54,24 @@ class _File:
     path: str
     size_bytes: int
     sample: bytes
+
+
+def _new_bytes(
+    repo: Repo, files: list[_File], ignored: IgnorePatterns, present: dict[str, TreeEntry]
+) -> int:
+    """How much the files seem to add; only their sizes are known here.
+
+    What has the size of the file that is there, or of one that was sent before, is taken for the
+    same: the bytes themselves are counted when they come.
+    """
+    sizes = [
+        file.size_bytes
+        for file in files
+        if not ignored.names(file.path)
+        and (file.path not in present or present[file.path].size_bytes != file.size_bytes)
+    ]
+    known = linked_file_sizes(repo, set(sizes))
+    return sum(size for size in sizes if size not in known)
 
 
 def _answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from hub.access import get_repo_for_ref
 from hub.actions.refs import create_branch, create_tag, delete_branch, delete_tag, squash_history
 from hub.hfapi.base import HubView, text_of
 from hub.hfapi.serializers import ref_row
@@ -60,7 +61,7 @@ class Tag(HubView):
 
 class SuperSquash(HubView):
     def post(self, request: HttpRequest, revision: str, **ids: str) -> HttpResponse:
-        repo = self.repo_for_write()
+        repo = get_repo_for_ref(self.actor, **self._repo_id(), revision=revision)
         default = f"Super-squash branch '{revision}'"
         squash_history(
             repo=repo,

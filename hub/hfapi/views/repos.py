@@ -16,46 +16,55 @@ from hub.hfapi.base import HubView, is_true, text_of
 from hub.models import Namespace, Repo, RepoType
 from hub.site import base_url, repo_url
 
+_OF_MACHINES = (
+    "devMode", "hardware", "secrets", "sleepTimeSeconds", "storageTier", "template",
+    "variables", "volumes",
+)  # fmt: skip
+
 
 class CreateRepo(HubView):
     def post(self, request: HttpRequest) -> HttpResponse:
+        user = self.actor.require_user()
         body = self.json_body()
         repo_type = _type_in(body)
         owner, name = _id_in(body)
-        is_private = _privacy_in(body) or False
+        is_private = privacy_in(body) or False
         namespace = get_namespace_for_create(self.actor, owner)
-        with _conflict_with_url(base_url(request), repo_type, namespace, name):
+        with conflict_with_url(base_url(request), repo_type, namespace, name):
             repo = create_repo(
                 repo_type=repo_type,
                 namespace=namespace,
                 name=name,
                 is_private=is_private,
-                acting_user=self.actor.require_user(),
+                sdk=_sdk_in(body) if repo_type == RepoType.SPACE else "",
+                acting_user=user,
             )
         return JsonResponse(_created(repo, request))
 
 
 class DeleteRepo(HubView):
     def delete(self, request: HttpRequest) -> HttpResponse:
+        user = self.actor.require_user()
         body = self.json_body()
         owner, name = _id_in(body)
-        owner = owner or self.actor.require_user().username
+        owner = owner or user.username
         repo = _named_in_body(self.actor, _type_in(body), owner, name)
-        delete_repo(repo=repo, acting_user=self.actor.require_user())
+        delete_repo(repo=repo, acting_user=user)
         return JsonResponse({})
 
 
 class MoveRepo(HubView):
     def post(self, request: HttpRequest) -> HttpResponse:
+        user = self.actor.require_user()
         body = self.json_body()
-        source, target = _full_id(body, "fromRepo"), _full_id(body, "toRepo")
+        source, target = full_id(body, "fromRepo"), full_id(body, "toRepo")
         repo = _named_in_body(self.actor, _type_in(body), *source)
         namespace = get_namespace_for_create(self.actor, target[0])
         move_repo(
             repo=repo,
             namespace=namespace,
             name=target[1],
-            acting_user=self.actor.require_user(),
+            acting_user=user,
         )
         return JsonResponse({"url": repo_url(repo, request)})
 
@@ -66,7 +75,7 @@ class RepoSettings(HubView):
         body = self.json_body()
         if body.get("gated"):
             raise NotServed("This site does not serve gated repositories. Make it private instead.")
-        is_private = _privacy_in(body)
+        is_private = privacy_in(body)
         if is_private is not None and is_private != repo.is_private:
             user = self.actor.require_user()
             update_repo_settings(repo=repo, is_private=is_private, acting_user=user)
@@ -76,9 +85,7 @@ class RepoSettings(HubView):
 
 
 @contextmanager
-def _conflict_with_url(
-    base: str, repo_type: str, namespace: Namespace, name: str
-) -> Iterator[None]:
+def conflict_with_url(base: str, repo_type: str, namespace: Namespace, name: str) -> Iterator[None]:
     """Clients read `url` from a 409 as from a success."""
     try:
         yield
@@ -112,9 +119,22 @@ def _type_in(body: dict[str, Any]) -> str:
     repo_type = text_of(body, "type", default=RepoType.MODEL)
     if repo_type in RepoType.values:
         return repo_type
-    if repo_type in {"space", "kernel", "bucket"}:
-        raise NotServed(f"This site serves models and data sets, but no {repo_type}s.")
+    if repo_type in {"kernel", "bucket"}:
+        raise NotServed(f"This site serves models, data sets and Spaces, but no {repo_type}s.")
     raise InvalidInput(f"“type” must be one of {', '.join(RepoType.values)}.")
+
+
+def refuse_machines(body: dict[str, Any]) -> None:
+    """Raises `NotServed` where a Space is to get what only a machine could carry out."""
+    asked = sorted(key for key in _OF_MACHINES if body.get(key))
+    if asked:
+        raise NotServed(f"This site runs no Spaces: leave out {', '.join(asked)}.")
+
+
+def _sdk_in(body: dict[str, Any]) -> str:
+    """The SDK of a new Space."""
+    refuse_machines(body)
+    return text_of(body, "sdk", default="")
 
 
 def _id_in(body: dict[str, Any]) -> tuple[str | None, str]:
@@ -126,14 +146,15 @@ def _id_in(body: dict[str, Any]) -> tuple[str | None, str]:
     return owner or None, name
 
 
-def _full_id(body: dict[str, Any], key: str) -> tuple[str, str]:
+def full_id(body: dict[str, Any], key: str) -> tuple[str, str]:
+    """Namespace and name in `namespace/name`. Raises `InvalidInput`."""
     namespace, slash, name = text_of(body, key).partition("/")
     if not slash:
         raise InvalidInput(f"“{key}” must look like namespace/name.")
     return namespace, name
 
 
-def _privacy_in(body: dict[str, Any]) -> bool | None:
+def privacy_in(body: dict[str, Any]) -> bool | None:
     """What `visibility`, or `private` of older clients, asks for; None where neither is there."""
     visibility = body.get("visibility")
     if visibility is None:

@@ -15,23 +15,15 @@ from hub.errors import NotFound, NotServed, RepoNotFound
 def not_served(request: HttpRequest, **found: Any) -> HttpResponse:
     """A call of the Hub protocol that comes with a later version, or never."""
     raise NotServed(
-        f"This site does not serve {request.method} {request.path}. It offers models and data sets "
-        "through the Hub's repository, commit, file, LFS and Xet calls."
-    )
-
-
-@csrf_exempt
-def no_git(request: HttpRequest, **found: Any) -> HttpResponse:
-    raise NotServed(
-        "This site does not serve git over HTTP yet. Use the hf command or huggingface_hub to "
-        "download and upload."
+        f"This site does not serve {request.method} {request.path}. It offers models, data sets "
+        "and Spaces through the Hub's repository, commit, file, LFS and Xet calls."
     )
 
 
 @csrf_exempt
 def not_hosted(request: HttpRequest, **found: Any) -> HttpResponse:
     """Commercial hosting: jobs, Spaces' machines, inference."""
-    raise NotFound("This site hosts no Spaces, jobs or inference endpoints.")
+    raise NotFound("This site keeps the files of Spaces and runs none; nor jobs, nor endpoints.")
 
 
 @csrf_exempt

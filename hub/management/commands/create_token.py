@@ -23,7 +23,7 @@ class Command(BaseCommand):
             "--repo",
             action="append",
             default=[],
-            metavar="[datasets/]NAMESPACE/NAME[:write]",
+            metavar="[datasets/|spaces/]NAMESPACE/NAME[:write]",
             help="a repository that a fine-grained token reaches; may be given again",
         )
         parser.add_argument("--days", type=int, help="ends after so many days")
@@ -47,12 +47,11 @@ class Command(BaseCommand):
 
 
 def _grant(text: str) -> Grant:
-    """The grant that `[datasets/]NAMESPACE/NAME[:write]` asks for."""
+    """The grant that `[datasets/|spaces/]NAMESPACE/NAME[:write]` asks for."""
     ident, _, right = text.partition(":")
     if right not in ("", "read", "write"):
         raise CommandError(f"After the colon of “{text}” comes read or write.")
-    repo_type = RepoType.DATASET if ident.startswith("datasets/") else RepoType.MODEL
-    namespace, _, name = ident.removeprefix("datasets/").partition("/")
+    repo_type, namespace, name = RepoType.split_address(ident)
     repo = Repo.objects.named(repo_type, namespace, name).first()
     if repo is None:
         raise CommandError(f"There is no {repo_type} “{namespace}/{name}”.")

@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from hub.actions.refs import rebuild_copy
-from hub.models import Repo
+from hub.models import Repo, RepoType
 from hub.vcs.errors import VcsError
 
 
 class Command(BaseCommand):
-    """`manage.py rebuild_copy [namespace/name | datasets/namespace/name]...`"""
+    """`manage.py rebuild_copy [namespace/name | datasets/namespace/name | ...]...`"""
 
     help = (
         "Rebuild the database's copy of refs and metadata from git, for all or some repositories."
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "repos", nargs="*", help="namespace/name, or datasets/namespace/name; all if left out"
+            "repos", nargs="*", help="[datasets/|spaces/]namespace/name; all if left out"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,9 +46,8 @@ class Command(BaseCommand):
         return [self._named(name) for name in names]
 
     def _named(self, name: str) -> Repo:
-        repo_type = "dataset" if name.startswith("datasets/") else "model"
-        namespace, _, short = name.removeprefix("datasets/").removeprefix("models/").partition("/")
-        repo = Repo.objects.named(repo_type, namespace, short).select_related("namespace").first()
+        found = Repo.objects.named(*RepoType.split_address(name))
+        repo = found.select_related("namespace").first()
         if repo is None:
             raise CommandError(f"There is no repository {name}.")
         return repo

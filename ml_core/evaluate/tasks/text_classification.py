@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedTokenizerBase
 
 from ml_core.evaluate.batching import Rows
-from ml_core.evaluate.engine import Logits
+from ml_core.evaluate.engine import Inputs
 from ml_core.evaluate.job import Prepared, Request
+from ml_core.evaluate.transfer import send
 from ml_core.load.model import LoadedModel, build_config, load_model
 from ml_core.load.tokenizer import check_vocabulary, load_tokenizer, longest_input, n_embeddings
 
@@ -71,12 +72,14 @@ def prepare_rows(
     batch = _Batch(encoded, tokenizer, pad_id or 0)
     device = loaded.model.device
 
-    def forward(rows: Rows) -> Logits:
+    def forward(inputs: Inputs) -> torch.Tensor:
+        sent = {name: send(tensor, device) for name, tensor in inputs.items()}
         with torch.inference_mode():
-            logits = loaded.model(**batch.tensors(rows, device)).logits
-        return np.asarray(logits.float().cpu().numpy())
+            logits: torch.Tensor = loaded.model(**sent).logits
+        return logits
 
     return Prepared(
+        inputs=batch.tensors,
         forward=forward,
         slots=batch.slots,
         lengths=np.maximum(encoded.lengths, 1),
@@ -164,7 +167,7 @@ class _Batch:
     def slots(self, rows: Rows) -> int:
         return len(rows) * int(max(1, self.encoded.lengths[rows].max()))
 
-    def tensors(self, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:
+    def tensors(self, rows: Rows) -> Inputs:
         """Model inputs of shape `(rows, longest row)`, padded on the tokenizer's side."""
         starts, lengths = self.encoded.starts[rows], self.encoded.lengths[rows]
         width = max(1, int(lengths.max()))
@@ -178,7 +181,7 @@ class _Batch:
         if self.encoded.type_ids is not None:
             pad_type = self.tokenizer.pad_token_type_id
             inputs["token_type_ids"] = np.where(mask, self.encoded.type_ids[sources], pad_type)
-        return {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
+        return {name: torch.from_numpy(array) for name, array in inputs.items()}
 
 
 def _texts(request: Request) -> tuple[list[str], list[str] | None]:

@@ -17,7 +17,7 @@ from hub.models import AuditEntry, Repo, RepoBlob
 from hub.site import git_of
 from tests.hub.hfapi.conftest import HubApi, file_line, header, large_line
 from tests.support.cast import Cast
-from tests.support.factories import store_blob
+from tests.support.factories import commit, store_blob
 
 LARGE = b"\0large content" * 100
 LARGE_OID = hashlib.sha256(LARGE).hexdigest()
@@ -341,15 +341,50 @@ def test_commit_without_changes_is_a_commit(repo: Repo, owner_api: HubApi) -> No
     assert git_of(repo).commit_info(answer.json()["commitOid"]).parents == (before,)
 
 
-def test_pull_requests_are_declined_with_a_reason(repo: Repo, owner_api: HubApi) -> None:
+def test_commit_by_a_stranger_opens_a_pull_request(repo: Repo, stranger_api: HubApi) -> None:
+    before = git_of(repo).ref("refs/heads/main")
+    path = f"{repo.api_path}/preupload/main?create_pr=1"
+    files = [{"path": "a", "size": 1, "sample": ""}]
+    assert stranger_api.post(path, {"files": files}).json()["files"][0]["uploadMode"] == "regular"
+    lines = [header("Propose a"), file_line("a", b"x")]
+    answer = stranger_api.commit(url(repo) + "?create_pr=1", lines)
+    assert answer.status_code == 200, answer.content
+    body, git = answer.json(), git_of(repo)
+    assert body["pullRequestUrl"] == f"http://testserver/{repo.full_name}/discussions/1"
+    assert git.ref("refs/pr/1") == body["commitOid"]
+    assert git.commit_info(body["commitOid"]).parents == (before,)
+    assert git.ref("refs/heads/main") == before
+
+
+@pytest.mark.parametrize(
+    ("revision", "lines", "status", "code"),
+    [
+        ("nowhere", [header(), file_line("a", b"x")], 404, "RevisionNotFound"),
+        ("refs%2Fpr%2F1", [header(), file_line("a", b"x")], 404, "RevisionNotFound"),
+        ("main", [header(parentCommit="ab" * 20), file_line("a", b"x")], 412, "ParentMoved"),
+        ("main", [header(), large_line("a", "ab" * 32)], 400, "InvalidInput"),
+        ("main", [header(), file_line("../a", b"x")], 422, "InvalidPath"),
+        ("main", [file_line("a", b"x")], 400, "InvalidInput"),
+        ("main", [header(), {"key": "deletedFile", "value": {"path": "no"}}], 404, "EntryNotFound"),
+    ],
+)  # fmt: skip
+def test_refused_proposal_opens_nothing(
+    repo: Repo, stranger_api: HubApi, revision: str, lines: list[Any], status: int, code: str
+) -> None:
     before = state_of(repo)
-    lines = [header(), file_line("a", b"x")]
-    answer = owner_api.commit(url(repo) + "?create_pr=1", lines)
-    assert (answer.status_code, answer["X-Error-Code"]) == (501, "NotImplemented")
-    assert "pull requests" in answer["X-Error-Message"]
-    answer = owner_api.post(f"{repo.api_path}/preupload/main?create_pr=1", {"files": []})
-    assert answer.status_code == 501
+    answer = stranger_api.commit(f"{repo.api_path}/commit/{revision}?create_pr=1", lines)
+    assert (answer.status_code, answer["X-Error-Code"]) == (status, code)
     assert state_of(repo) == before
+    assert not git_of(repo).pull_refs()
+
+
+def test_proposal_may_build_on_an_older_commit(repo: Repo, stranger_api: HubApi) -> None:
+    older = git_of(repo).ref("refs/heads/main")
+    commit(repo, {"newer.txt": "x"})
+    lines = [header(parentCommit=older[:8]), file_line("a", b"x")]
+    answer = stranger_api.commit(url(repo) + "?create_pr=1", lines)
+    assert answer.status_code == 200, answer.content
+    assert git_of(repo).commit_info(answer.json()["commitOid"]).parents == (older,)
 
 
 def test_ids_are_found_in_any_case(repo: Repo, owner_api: HubApi) -> None:

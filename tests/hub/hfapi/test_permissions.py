@@ -20,12 +20,16 @@ from tests.hub.hfapi.conftest import HubApi, file_line, header
 from tests.support.cast import ROLES, Cast
 from tests.support.factories import make_repo, make_token
 
-Need = Literal["read", "write", "admin", "user", "nothing", "never"]
+Need = Literal["read", "part", "write", "admin", "user", "member", "nothing", "never", "elsewhere"]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One call. `path` and `body` may hold `{repo}`, the id of the repository."""
+    """One call. `path` and `body` may hold `{repo}`, the id of the repository.
+
+    Where the need is "elsewhere", a test file of its own runs the cast over it
+    (test_collections.py, test_copies.py).
+    """
 
     name: str
     method: str
@@ -34,12 +38,17 @@ class Route:
     body: Any = None
 
 
+INDEX = "model.safetensors.index.json"
 COMMIT = [header(), file_line("new.txt", b"new")]
 ROUTES = [
     Route("hf_whoami", "GET", "/api/whoami-v2", "user"),
     Route("hf_agent_harnesses", "GET", "/api/agent-harnesses", "nothing"),
     Route("hf_telemetry", "HEAD", "/api/telemetry/hub/import", "nothing"),
+    Route("hf_tasks", "GET", "/api/tasks", "nothing"),
+    Route("hf_model_tags", "GET", "/api/models-tags-by-type", "nothing"),
+    Route("hf_data_tags", "GET", "/api/datasets-tags-by-type", "nothing"),
     Route("hf_list_repos", "GET", "/api/models", "nothing"),
+    Route("hf_list_repos", "GET", "/api/spaces", "nothing"),
     Route("hf_validate_yaml", "POST", "/api/validate-yaml", "nothing", {"content": "x"}),
     Route("hf_create_repo", "POST", "/api/repos/create", "user", {"name": "fresh"}),
     Route(
@@ -56,6 +65,32 @@ ROUTES = [
         "admin",
         {"fromRepo": "guild/thing", "toRepo": "guild/other", "type": "model"},
     ),
+    Route("hf_user", "GET", "/api/users/olive/overview", "nothing"),
+    Route("hf_user_followers", "GET", "/api/users/olive/followers", "nothing"),
+    Route("hf_user_following", "GET", "/api/users/olive/following", "nothing"),
+    Route("hf_organization", "GET", "/api/organizations/guild/overview", "nothing"),
+    Route("hf_organization_followers", "GET", "/api/organizations/guild/followers", "nothing"),
+    Route("hf_members", "GET", "/api/organizations/guild/members", "nothing"),
+    Route("hf_own_storage", "GET", "/api/settings/repositories", "user"),
+    Route(
+        "hf_organization_storage",
+        "GET",
+        "/api/organizations/guild/settings/repositories",
+        "member",
+    ),
+    Route("hf_collections", "GET", "/api/collections", "nothing"),
+    *(
+        Route(name, method, f"/api/collections{path}", "elsewhere")
+        for name, method, path in (
+            ("hf_collections", "POST", ""),
+            ("hf_collection", "GET", "/guild/x"),
+            ("hf_collection", "PATCH", "/guild/x"),
+            ("hf_collection", "DELETE", "/guild/x"),
+            ("hf_collection_items", "POST", "/guild/x/items"),
+            ("hf_collection_item", "PATCH", "/guild/x/items/y"),
+            ("hf_collection_item", "DELETE", "/guild/x/items/y"),
+        )
+    ),
     Route("hf_repo", "GET", "/api/models/{repo}", "read"),
     Route("hf_repo_at", "GET", "/api/models/{repo}/revision/main", "read"),
     Route("hf_auth_check", "GET", "/api/models/{repo}/auth-check", "read"),
@@ -64,6 +99,21 @@ ROUTES = [
         Route("hf_settings", method, "/api/models/{repo}/settings", "admin", {"gated": False})
         for method in ("PUT", "POST", "PATCH")
     ),
+    Route("hf_duplicate", "POST", "/api/models/{repo}/duplicate", "elsewhere"),
+    Route("hf_large_files", "GET", "/api/models/{repo}/lfs-files", "write"),
+    Route(
+        "hf_delete_large_files",
+        "POST",
+        "/api/models/{repo}/lfs-files/batch",
+        "admin",
+        {"deletions": {"sha": [], "rewriteHistory": True}},
+    ),
+    Route(
+        "hf_copy_large_files",
+        "POST",
+        "/api/models/{repo}/lfs-files/duplicate",
+        "elsewhere",
+    ),
     Route("hf_tree", "GET", "/api/models/{repo}/tree/main", "read"),
     Route("hf_tree_root", "GET", "/api/models/{repo}/tree/main/", "read"),
     Route("hf_tree_at", "GET", "/api/models/{repo}/tree/main/sub", "read"),
@@ -71,30 +121,38 @@ ROUTES = [
     Route("hf_preupload", "POST", "/api/models/{repo}/preupload/main", "write", {"files": []}),
     Route("hf_commit", "POST", "/api/models/{repo}/commit/main", "write", COMMIT),
     Route("hf_commits", "GET", "/api/models/{repo}/commits/main", "read"),
+    Route("hf_like", "POST", "/api/models/{repo}/like", "part"),
+    Route("hf_like", "DELETE", "/api/models/{repo}/like", "part"),
+    Route("hf_likers", "GET", "/api/models/{repo}/likers", "read"),
+    Route("hf_liked_repos", "GET", "/api/users/olive/likes", "nothing"),
     Route("hf_refs", "GET", "/api/models/{repo}/refs", "read"),
     Route("hf_branch", "POST", "/api/models/{repo}/branch/new", "write"),
     Route("hf_branch", "DELETE", "/api/models/{repo}/branch/spare", "write"),
     Route("hf_tag", "POST", "/api/models/{repo}/tag/main", "write", {"tag": "v2"}),
     Route("hf_tag", "DELETE", "/api/models/{repo}/tag/v1", "write"),
+    Route("hf_safetensors", "GET", f"/api/models/{{repo}}/safetensors-metadata/{INDEX}", "read"),
     Route("hf_super_squash", "POST", "/api/models/{repo}/super-squash/main", "write", {}),
     Route("hf_one_part_id", "GET", "/api/models/thing", "never"),
     Route("hf_one_part_id_below", "GET", "/api/models/thing/tree/main", "never"),
     Route("hf_one_part_id_file", "GET", "/thing/resolve/main/config.json", "never"),
     Route("hf_space_hosting", "GET", "/api/spaces/guild/thing/runtime", "never"),
     Route("hf_hosting", "GET", "/api/jobs/guild", "never"),
-    Route("hf_other_types", "GET", "/api/spaces/guild/thing", "never"),
-    Route("hf_unserved_api", "GET", "/api/collections", "never"),
+    Route("hf_unserved_kernels", "GET", "/kernels/guild/thing/resolve/main/x", "never"),
+    Route("hf_unserved_api", "GET", "/api/papers/search", "never"),
     Route("hf_unserved_oauth", "POST", "/oauth/token", "never"),
     Route("hf_unserved_storage", "POST", "/uploads", "never"),
-    Route("hf_unserved_git", "GET", "/guild/thing/info/refs", "never"),
-    Route("hf_unserved_git_folder", "GET", "/guild/thing.git/config", "never"),
+    Route("hf_unserved_paper", "GET", "/papers/2307.09288.md", "never"),
 ]
 
 ALLOWED: dict[str, set[str]] = {
     "read": {"owner", "member", "reader", "admin"},
+    "part": {"owner", "member", "reader", "admin"},
     "write": {"owner", "member", "admin"},
     "admin": {"owner", "admin"},
 }
+
+OPEN = {"read", "part"}
+"""What everybody may do with a public repository; to take part one must be signed in."""
 
 
 def call(api: HubApi, route: Route) -> Any:
@@ -114,7 +172,7 @@ def make_thing(cast: Cast, *, is_private: bool) -> Repo:
         "thing",
         is_private=is_private,
         creator=cast.owner,
-        files={"sub/secret-file.txt": b"secret"},
+        files={"sub/secret-file.txt": b"secret", INDEX: b'{"weight_map": {}}'},
     )
     git = git_of(repo)
     git.create_ref("refs/heads/spare", git.resolve("main"))
@@ -129,7 +187,11 @@ def expected_status(route: Route, role: str, *, is_private: bool) -> set[int]:
         return {401, 404, 501}
     if route.need == "user":
         return {401} if role == "anonymous" else {200}
-    may = role in ALLOWED[route.need] or (route.need == "read" and not is_private)
+    if route.need == "member":
+        return {401} if role == "anonymous" else {403} if role == "stranger" else {200}
+    may = role in ALLOWED[route.need] or (route.need in OPEN and not is_private)
+    if route.need == "part" and role == "anonymous":
+        return {401}
     if may:
         return {200, 201}
     if role == "anonymous":
@@ -161,7 +223,11 @@ def test_every_route_and_method_has_an_entry() -> None:
 
 
 @pytest.mark.parametrize("is_private", [False, True], ids=["public", "private"])
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.name}")
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES if route.need != "elsewhere"],
+    ids=lambda route: f"{route.method} {route.name}",
+)
 def test_each_role_gets_its_answer(cast: Cast, route: Route, is_private: bool) -> None:
     repo = make_thing(cast, is_private=is_private)
     for role in reversed(ROLES):
@@ -184,7 +250,11 @@ def test_each_role_gets_its_answer(cast: Cast, route: Route, is_private: bool) -
 
 @pytest.mark.parametrize(
     "route",
-    [route for route in ROUTES if route.need in {"write", "admin"} or "create" in route.name],
+    [
+        route
+        for route in ROUTES
+        if route.need in {"part", "write", "admin"} or "create" in route.name
+    ],
     ids=lambda route: f"{route.method} {route.name}",
 )
 def test_read_only_token_changes_nothing(cast: Cast, route: Route) -> None:
@@ -197,7 +267,7 @@ def test_read_only_token_changes_nothing(cast: Cast, route: Route) -> None:
 
 @pytest.mark.parametrize(
     "route",
-    [route for route in ROUTES if route.need not in {"nothing", "never"}],
+    [route for route in ROUTES if route.need not in {"nothing", "never", "elsewhere"}],
     ids=lambda route: f"{route.method} {route.name}",
 )
 def test_expired_token_is_refused_everywhere(cast: Cast, route: Route) -> None:
@@ -211,7 +281,11 @@ def test_expired_token_is_refused_everywhere(cast: Cast, route: Route) -> None:
 
 @pytest.mark.parametrize(
     "route",
-    [route for route in ROUTES if route.need in {"write", "admin"} and route.method != "GET"],
+    [
+        route
+        for route in ROUTES
+        if route.need in {"part", "write", "admin"} and route.method != "GET"
+    ],
     ids=lambda route: f"{route.method} {route.name}",
 )
 def test_session_alone_changes_nothing(cast: Cast, route: Route) -> None:
@@ -247,7 +321,7 @@ def test_private_repo_and_missing_repo_look_the_same(cast: Cast) -> None:
     for role in ("stranger", "anonymous"):
         api = HubApi(cast.token(role))
         for route in ROUTES:
-            if route.need not in {"read", "write", "admin"}:
+            if route.need not in {"read", "part", "write", "admin"}:
                 continue
             there = call(api, route)
             missing = Route(

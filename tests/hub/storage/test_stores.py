@@ -144,6 +144,17 @@ def test_backward_range_is_a_fault_of_the_caller(store, start, end):
         store.stream(KEY, start, end)
 
 
+def test_moved_content_is_found_under_its_new_key_alone(store):
+    store.put_bytes(KEY, b"hello")
+    store.put_bytes(f"quarantine/{KEY}", b"what lay there before")
+    store.move(KEY, f"quarantine/{KEY}")
+    assert not store.exists(KEY)
+    assert store.read(f"quarantine/{KEY}") == b"hello"
+    with pytest.raises(KeyMissing):
+        store.move(KEY, "elsewhere")
+    assert not store.exists("elsewhere")
+
+
 def test_deleted_content_is_gone_and_may_be_deleted_again(store):
     store.put_bytes(KEY, b"x")
     store.delete(KEY)

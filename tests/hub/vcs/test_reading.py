@@ -1,15 +1,16 @@
 """Listings, entries, history and differences."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pygit2.enums import ObjectType
 
 from hub.lfs.pointer import LfsPointer
 from hub.vcs import AddFile, AddPointer, DeleteFile, DeleteFolder
 from hub.vcs.errors import EntryNotFound, EntryTooLarge, RefNotFound
-from hub.vcs.rawtree import TreeComparer
+from hub.vcs.rawtree import TreeComparer, iter_rows
 
 from .conftest import MAIN, assert_sound, git
 
@@ -262,6 +263,24 @@ def test_diff_tells_what_happened_to_each_file(repository, write, commit):
     assert len(repository.diff(old.sha, new.sha, max_files=2)) == 2
 
 
+def test_no_file_is_read_behind_the_characters_asked_for(repository, write):
+    made = write({f"{n}": b"the same line\n" * 20 for n in range(6)})
+    found = repository.compare(None, made.sha, max_chars=700)
+    assert ([file.path for file in found.files], found.n_files) == (["0", "1"], 6)
+
+
+def test_much_moved_text_is_renamed_only_where_it_is_equal(repository, write, commit, monkeypatch):
+    text = b"".join(b"line %d\n" % i for i in range(40))
+    old = write({"same": text, "like": text * 2})
+    new = commit(
+        DeleteFile("same"), DeleteFile("like"), AddFile("b", text), AddFile("c", text * 2 + b"x\n")
+    )
+    assert {item.status for item in repository.diff(old.sha, new.sha)} == {"renamed"}
+    monkeypatch.setattr("hub.vcs.diff.MAX_RENAME_BYTES", 1000)
+    found = {item.path: item.status for item in repository.diff(old.sha, new.sha)}
+    assert found == {"b": "renamed", "c": "added", "like": "deleted"}
+
+
 def test_diff_from_nothing_lists_all_files(repository, write):
     made = write({"a": b"1\n", "b/c": b"2\n"})
     found = repository.diff(None, made.sha)
@@ -287,3 +306,24 @@ def test_squash_leaves_one_commit_and_other_branches(repository, write, author):
 def test_squash_of_a_missing_branch_is_refused(repository, author):
     with pytest.raises(RefNotFound):
         repository.squash(MAIN, message="x", author=author)
+
+
+@pytest.mark.parametrize("seconds", [9999999999999, 2**62])
+def test_a_date_that_no_calendar_has_is_shown_as_the_last(repository, filled, seconds):
+    line = f"A <a@b.c> {seconds} +0000"
+    text = f"tree {repository._repo[filled.sha].tree_id}\nauthor {line}\ncommitter {line}\n\nlate\n"
+    late = repository._repo.odb.write(ObjectType.COMMIT, text.encode())
+    when = repository.commit_info(str(late)).author.when
+    assert when.astimezone(timezone(timedelta(hours=14))).year == 9999
+
+
+def test_large_files_of_many_refs_are_looked_for_once(repository, filled, write, monkeypatch):
+    for number in range(20):
+        repository.create_ref(f"refs/heads/b{number}", filled.sha)
+    write({"new": b"1"}, ref="refs/heads/b0")
+    opened = []
+    monkeypatch.setattr(
+        "hub.vcs.references.iter_rows", lambda repo, oid: opened.append(oid) or iter_rows(repo, oid)
+    )
+    assert repository.refs_by_large_oid() == {OID: "refs/heads/b0"}
+    assert len(opened) == len(set(opened)) == 4  # two roots, a, a/two

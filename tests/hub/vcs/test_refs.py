@@ -8,6 +8,7 @@ from hub.vcs.errors import (
     ParentMoved,
     RefExists,
     RefNotFound,
+    RepositoryBusy,
     RevisionNotFound,
 )
 
@@ -138,3 +139,25 @@ def test_ref_packed_by_git_is_seen_and_moved(repository, two, write):
     third = write({"a": b"3"})
     assert git(repository, "rev-parse", "main").strip() == third.sha
     assert_sound(repository)
+
+
+def test_locks_that_a_killed_writer_left_stop_nobody(repository, two, write):
+    repository.create_ref("refs/heads/dev/x", two[0].sha)
+    git(repository, "pack-refs", "--all")
+    locks = [repository.path / f"{name}.lock" for name in (MAIN, "refs/heads/dev/x", "packed-refs")]
+    for lock in locks:
+        lock.parent.mkdir(exist_ok=True)
+        lock.touch()
+    third = write({"a": b"3"})
+    repository.delete_ref("refs/heads/dev/x")
+    assert [(ref.name, ref.commit_sha) for ref in repository.branches()] == [("main", third.sha)]
+    assert not any(lock.exists() for lock in locks)
+    assert_sound(repository)
+
+
+def test_a_ref_that_cannot_be_locked_is_busy(repository, two, write, monkeypatch):
+    (repository.path / f"{MAIN}.lock").touch()
+    monkeypatch.setattr("hub.vcs.refs._remove_dead_locks", lambda repo, moves: None)
+    with pytest.raises(RepositoryBusy):
+        write({"a": b"3"})
+    assert repository.resolve("main") == two[1].sha

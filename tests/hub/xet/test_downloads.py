@@ -24,6 +24,7 @@ from hub.xet.shard import ShardFile, parse_shard
 from hub.xet.xorb import decode_range
 from tests.support.cas import CasClient
 from tests.support.cast import Cast
+from tests.support.factories import make_repo
 from tests.support.xet import MadeXorb, floats, make_file, make_shard, make_xorb, noise, split
 
 XORBS = [
@@ -213,11 +214,27 @@ def test_a_forged_data_url_is_refused(entry: dict[str, Any]) -> None:
     assert status_of(entry["url"].partition("?")[0], "bytes=0-1") == 403
 
 
-def test_a_front_server_may_send_the_bytes(entry: dict[str, Any], settings: Any) -> None:
+def test_a_front_server_sends_what_was_signed_as_a_whole(cast: Cast, settings: Any) -> None:
+    """It reads the Range header in its own way: a URL for a part of a xorb does not go there."""
     settings.ACCEL_REDIRECT_PREFIX = "/_store"
-    answer = fetch(entry["url"], "bytes=0-5")
-    assert answer["X-Accel-Redirect"] == f"/_store/{xorb_key(XORBS[1].hash)}"
-    assert status_of(entry["url"].replace("signature=", "signature=x"), "bytes=0-5") == 403
+    writer = CasClient.for_repo(cast.owner, cast.private_repo())
+    for file, is_whole in ((make_file((XORBS[1], 0, 3)), True), (FILE, False)):
+        upload(writer, file)
+        [entry] = [
+            one
+            for name, entries in writer.reconstruction(file.file_hash).json()["xorbs"].items()
+            if name == format_hash(XORBS[1 if is_whole else 0].hash)
+            for one in entries
+        ]
+        start = entry["ranges"][0]["bytes"]["start"]
+        answer = fetch(entry["url"], f"bytes={start}-{start + 5}")
+        assert ("X-Accel-Redirect" in answer) is is_whole
+        if is_whole:
+            assert answer["X-Accel-Redirect"] == f"/_store/{xorb_key(XORBS[1].hash)}"
+        else:
+            assert answer.status_code == 206
+            assert len(answer.getvalue()) == 6
+        assert status_of(entry["url"].replace("signature=", "signature=x"), "bytes=0-5") == 403
 
 
 # --- Deduplication ---------------------------------------------------------------------------
@@ -267,14 +284,46 @@ def test_a_fine_grained_token_sees_no_other_private_repository(cast: Cast, store
 
 def test_one_known_chunk_does_not_reveal_the_xorb(cast: Cast, stored: Stored) -> None:
     """A stranger who happens to have one chunk may use it, and learns nothing of its neighbours."""
-    from tests.support.factories import make_repo
-
     repo = make_repo(cast.stranger)
     mine = CasClient.for_repo(cast.stranger, repo)
     one = make_file((XORBS[0], 1, 2))
     assert mine.put_shard(make_shard([one])).json() == {"result": 1}
     assert rebuild(mine.reconstruction(one.file_hash).json()) == XORBS[0].data(1, 2)
     assert mine.query_chunk(XORBS[0].index.hash_at(1)).status_code == 404
+
+
+@pytest.mark.parametrize("first_is_asked_for", [True, False])
+def test_a_file_that_starts_as_another_does_is_found_whole(
+    cast: Cast, first_is_asked_for: bool
+) -> None:
+    """Two repositories share the first xorb; each is told of what came to itself."""
+    shared, rests = XORBS[0], XORBS[1:]
+    clients = []
+    for rest in rests:
+        client = CasClient.for_repo(cast.owner, make_repo(cast.owner))
+        upload(client, make_file((shared, 0, 7), (rest, 0, 3)), [shared, rest])
+        clients.append(client)
+    asking = clients[0 if first_is_asked_for else 1]
+    answer = parse_shard(asking.query_chunk(shared.index.hash_at(0)).getvalue())
+    assert {xorb.xorb_hash for xorb in answer.xorbs} == {xorb.hash for xorb in XORBS}
+    own = rests[0 if first_is_asked_for else 1]
+    assert [xorb.xorb_hash for xorb in answer.xorbs][:2] == [shared.hash, own.hash]
+
+
+def test_the_latest_of_many_uploads_is_found(cast: Cast) -> None:
+    """More repositories hold the first xorb than one answer tells of."""
+    shared = XORBS[0]
+    for seed in range(6):
+        rest = make_xorb([noise(9000, seed=100 + seed)])
+        client = CasClient.for_repo(cast.owner, make_repo(cast.owner))
+        upload(client, make_file((shared, 0, 7), (rest, 0, 1)), [shared, rest])
+    answer = parse_shard(
+        CasClient.for_repo(cast.owner, make_repo(cast.owner))
+        .query_chunk(shared.index.hash_at(0)).getvalue()
+    )  # fmt: skip
+    told = [xorb.xorb_hash for xorb in answer.xorbs]
+    assert told[:2] == [shared.hash, rest.hash]
+    assert len(told) == 4
 
 
 # --- Plain reading ---------------------------------------------------------------------------

@@ -8,10 +8,11 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from contributions.actions.pull_requests import open_pull_request
 from hub.actions.repos import delete_repo
-from hub.auth import Actor
+from hub.auth import Actor, find_token
 from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
-from hub.models import AccessToken, Membership, Role
+from hub.models import AccessToken, Membership, Role, TokenScope
 from hub.xet.terms import FetchRange
 from hub.xet.token import check_data_url, data_url_query, issue_token, read_token
 from tests.support.cast import ROLES, Cast, client_with
@@ -45,12 +46,35 @@ def test_write_token_goes_to_who_may_write(cast: Cast, role: str) -> None:
         assert answer.status_code == (401 if role == "anonymous" else 403)
 
 
-def test_no_write_token_is_given_for_a_pull_request(cast: Cast) -> None:
+@pytest.mark.parametrize("visibility", ["public", "private"])
+@pytest.mark.parametrize("role", ROLES)
+def test_write_token_for_a_pull_request_goes_to_who_may_propose(
+    cast: Cast, role: str, visibility: str
+) -> None:
+    repo = cast.public_repo() if visibility == "public" else cast.private_repo()
+    answer = cast.api_client(role).get(f"{repo.api_path}/xet-write-token/None?create_pr=1")
+    if role in READERS or (role == "stranger" and visibility == "public"):
+        assert read_token(answer.json()["accessToken"], needs_write=True).repo == repo
+    else:
+        assert answer.status_code == (401 if role == "anonymous" else 404)
+        assert "X-Xet-Access-Token" not in answer
+
+
+def test_read_only_token_gets_no_write_token_for_a_pull_request(cast: Cast) -> None:
     repo = cast.public_repo()
-    for role in ("owner", "stranger"):
-        answer = cast.api_client(role).get(f"{repo.api_path}/xet-write-token/None?create_pr=1")
-        assert answer.status_code == 501
-        assert answer["X-Error-Code"] == "NotImplemented"
+    client = cast.api_client("owner", TokenScope.READ)
+    answer = client.get(f"{repo.api_path}/xet-write-token/None?create_pr=1")
+    assert (answer.status_code, answer["X-Error-Code"]) == (403, "PermissionDenied")
+
+
+def test_write_token_of_a_pull_request_ref_goes_to_its_author_and_writers(cast: Cast) -> None:
+    repo = cast.public_repo()
+    open_pull_request(repo=repo, title="T", description="", acting_user=cast.stranger)
+    path = f"{repo.api_path}/xet-write-token/refs%2Fpr%2F1"
+    statuses = {}
+    for role in ROLES:
+        statuses[role] = cast.api_client(role).get(path, RAW_URI=path).status_code
+    assert statuses == dict.fromkeys(ROLES, 200) | {"reader": 403, "anonymous": 401}
 
 
 def test_body_and_headers_say_the_same(cast: Cast) -> None:
@@ -105,9 +129,11 @@ def test_a_token_ends_with_the_right_behind_it(cast: Cast) -> None:
     membership = Membership.objects.get(organization=cast.organization, user=cast.member)
     membership.role = Role.READ
     membership.save()
-    assert read_token(token.text).repo == repo
+    assert read_token(token.text, needs_write=True).repo == repo  # to propose a change
+    read_only = make_token(cast.member, scope=TokenScope.READ)
+    actor = Actor(user=cast.member, token=find_token(read_only))
     with pytest.raises(PermissionDenied):
-        read_token(token.text, needs_write=True)
+        read_token(issue_token(repo=repo, actor=actor, can_write=True).text, needs_write=True)
     membership.delete()
     with pytest.raises(RepoNotFound):
         read_token(token.text)

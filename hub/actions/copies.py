@@ -1,0 +1,96 @@
+"""Copying repositories and large files between repositories. No stored byte moves: rights do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterable
+
+from django.db import IntegrityError, transaction
+
+from hub import events
+from hub.actions.audit import record
+from hub.actions.commits import linked_sizes
+from hub.actions.refs import rebuild_copy
+from hub.actions.repos import drop_redirects
+from hub.batches import in_batches
+from hub.errors import Conflict
+from hub.models import Namespace, Repo, RepoBlob, RepoXorb, User, XetFile
+from hub.names import validate_repo_name
+from hub.quotas import require_room, require_room_locked
+from hub.site import git_of, git_path
+from hub.usage import xorbs_used_by
+
+_ROWS_AT_ONCE = 500
+
+
+def duplicate_repo(
+    *, source: Repo, namespace: Namespace, name: str, is_private: bool, acting_user: User
+) -> Repo:
+    """A new repository with the branches, tags and large files of `source`.
+
+    Pull requests, likes and settings stay behind. The git copy is made first, outside of any
+    transaction; a failure leaves neither a folder nor rows.
+
+    Raises:
+        InvalidInput: the name is not allowed.
+        Conflict: a repository of that id exists.
+        QuotaExceeded: the owner has no room for it.
+    """
+    validate_repo_name(name)
+    require_room(namespace, source.git_bytes)
+    repo = Repo(repo_type=source.repo_type, namespace=namespace, name=name, is_private=is_private)
+    repo.creator = acting_user
+    conflict = Conflict(f"The repository {namespace.name}/{name} already exists.")
+    if Repo.objects.named(repo.repo_type, namespace.name, name).exists():
+        raise conflict
+    try:
+        git_of(source).copy_to(git_path(repo))
+        with transaction.atomic():
+            repo.save()
+            drop_redirects(repo.repo_type, namespace.name, name)
+            link_contents(source=source, target=repo, oids=git_of(repo).large_oids())
+            record(
+                verb="repo.duplicated", actor=acting_user, target=str(repo), repo=repo,
+                source=str(source),
+            )  # fmt: skip
+            events.emit(events.RepoCreated(repo_id=repo.pk, actor_id=acting_user.pk))
+    except BaseException as error:
+        shutil.rmtree(git_path(repo), ignore_errors=True)
+        if isinstance(error, IntegrityError):
+            raise conflict from None
+        raise
+    rebuild_copy(repo=repo)
+    return repo
+
+
+def link_contents(*, source: Repo, target: Repo, oids: Collection[str]) -> set[str]:
+    """Gives `target` the right to those of `oids` that `source` has; SHA-256 of those.
+
+    Readers of `target` may know the xorbs that these files use and readers of `source` knew.
+
+    Raises:
+        QuotaExceeded: they do not fit; nothing was linked.
+    """
+    sizes = linked_sizes(source, oids)
+    new_bytes = sum(sizes.values()) - sum(linked_sizes(target, sizes).values())
+    with transaction.atomic():
+        require_room_locked(target, new_bytes)
+        for some in in_batches(sorted(sizes), _ROWS_AT_ONCE):
+            _link_batch(source, target, some)
+    return set(sizes)
+
+
+def _link_batch(source: Repo, target: Repo, oids: Iterable[str]) -> None:
+    links = list(RepoBlob.objects.filter(repo=source, blob__sha256__in=list(oids)))
+    RepoBlob.objects.bulk_create(
+        [RepoBlob(repo=target, blob_id=one.blob_id, xet_file_id=one.xet_file_id) for one in links],
+        ignore_conflicts=True,
+    )
+    kept = RepoBlob.objects.filter(repo=target, blob_id__in=[one.blob_id for one in links])
+    kept.exclude(condemned_at=None).update(condemned_at=None)
+    files = XetFile.objects.filter(pk__in=[one.xet_file_id for one in links if one.xet_file_id])
+    known = source.xorb_links.filter(xorb__hash__in=xorbs_used_by(files))
+    RepoXorb.objects.bulk_create(
+        [RepoXorb(repo=target, xorb_id=pk) for pk in known.values_list("xorb_id", flat=True)],
+        ignore_conflicts=True,
+    )

@@ -1,0 +1,58 @@
+"""Quotas, and the measuring of what git repositories take."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from hub.actions.audit import record
+from hub.errors import InvalidInput
+from hub.models import Namespace, Repo, User
+from hub.quotas import UNLIMITED
+from hub.site import git_of
+from hub.vcs.errors import RepositoryMissing
+
+_REPOS_PER_SWEEP = 500
+
+
+def set_quota(*, namespace: Namespace, quota_bytes: int | None, acting_user: User) -> Namespace:
+    """Gives a user or organisation a quota of their own.
+
+    Args:
+        quota_bytes: None for the site's default, -1 for no limit.
+
+    Raises:
+        InvalidInput: less than -1.
+    """
+    if quota_bytes is not None and quota_bytes < UNLIMITED:
+        raise InvalidInput("A quota is a number of bytes, or -1 for no limit.")
+    with transaction.atomic():
+        old, namespace.quota_bytes = namespace.quota_bytes, quota_bytes
+        namespace.save(update_fields=["quota_bytes"])
+        record(
+            verb="quota.changed",
+            actor=acting_user,
+            target=namespace.name,
+            old=old,
+            new=quota_bytes,
+        )
+    return namespace
+
+
+def measure_repo(*, repo_id: int) -> None:
+    """Writes down what the git repository takes on disk."""
+    repo = Repo.objects.filter(pk=repo_id).first()
+    if repo is None:
+        return
+    try:
+        size_bytes = git_of(repo).size_bytes()
+    except (RepositoryMissing, FileNotFoundError):  # deleted, or packed anew, while we looked
+        return
+    Repo.objects.filter(pk=repo_id).update(git_bytes=size_bytes)
+
+
+def measure_new_repos() -> int:
+    """Measures repositories that never were; how many."""
+    ids = list(Repo.objects.filter(git_bytes=0).values_list("pk", flat=True)[:_REPOS_PER_SWEEP])
+    for repo_id in ids:
+        measure_repo(repo_id=repo_id)
+    return len(ids)

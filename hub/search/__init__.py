@@ -1,0 +1,1 @@
+"""Finding repositories: one interface over the text indexes of both databases."""

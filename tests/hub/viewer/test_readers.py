@@ -1,0 +1,228 @@
+"""How much of a large file is fetched, and what the process that reads it can reach."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hub.viewer import readers
+from hub.viewer.errors import DataError, ViewerBusy
+from hub.viewer.reader import wire
+from hub.viewer.reader.jobs import DataFile, Job, Limits
+from tests.support.data_files import parquet, parquet_of, png
+from tests.support.readers import Shelf, rows_of
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """90 MB of numbers and noise in eight row groups."""
+    path = tmp_path_factory.mktemp("large") / "large.parquet"
+    rng = np.random.default_rng(3)
+    table = pa.table(
+        {
+            "id": np.arange(1_600_000),
+            "x": rng.standard_normal(1_600_000),
+            "y": rng.standard_normal(1_600_000),
+            "z": rng.standard_normal(1_600_000),
+            "t": pa.array(rng.integers(0, 10**12, 1_600_000)).cast(pa.string()),
+        }
+    )
+    pq.write_table(table, path, row_group_size=200_000, compression="none", use_dictionary=False)
+    return path
+
+
+def test_a_refusal_is_sent_to_a_reader_that_ends_as_soon_as_it_has_it() -> None:
+    ours, theirs = socket.socketpair()
+
+    class Line:
+        """Each piece has been read, and its reader has gone, before the next is sent."""
+
+        def sendall(self, data: bytes) -> None:
+            ours.sendall(data)
+            theirs.recv(len(data))
+            theirs.close()
+
+    with ours:
+        wire.send(cast(socket.socket, Line()), wire.REFUSED)
+
+
+def shelf_of(path: Path) -> Shelf:
+    def read(start: int, end: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    return Shelf({path.name: read}, sizes={path.name: path.stat().st_size})
+
+
+def test_first_page_fetches_the_footer_and_the_head_of_each_column(large: Path) -> None:
+    shelf = shelf_of(large)
+    answer = shelf.ask("parquet")
+    assert [row["id"] for row in rows_of(answer)] == list(range(100))
+    assert answer["num_rows_total"] == 1_600_000
+    # The tail where the footer lies, and one read-ahead for each of the five columns.
+    assert shelf.bytes_read < 8 * 256 * 1024
+    assert shelf.bytes_read < large.stat().st_size / 40
+
+
+def test_page_far_inside_fetches_its_row_group_alone(large: Path) -> None:
+    shelf = shelf_of(large)
+    answer = shelf.ask("parquet", offset=1_000_000, columns=["id"])
+    assert [row["id"] for row in rows_of(answer)] == list(range(1_000_000, 1_000_100))
+    assert shelf.bytes_read < 8 * 256 * 1024
+
+
+def test_filter_fetches_the_columns_it_looks_at_and_then_the_rows_found(large: Path) -> None:
+    shelf = shelf_of(large)
+    answer = shelf.ask("parquet", where="id >= 1599990", columns=["id"])
+    assert answer["num_rows_total"] == 10
+    assert shelf.bytes_read < large.stat().st_size / 2
+
+
+def test_search_says_how_far_it_looked(large: Path) -> None:
+    limits = Limits(read_bytes=4_000_000)
+    answer = shelf_of(large).ask("parquet", query="zzz", limits=limits)
+    assert answer["partial"] is True
+    assert 0 < answer["scanned_rows"] < 1_600_000
+    assert 4_000_000 <= answer["scanned_bytes"] < 8_000_000
+    assert shelf_of(large).ask("parquet", where="id = 5", limits=limits)["partial"] is True
+
+
+def test_rows_found_at_the_end_of_what_was_searched_are_shown(large: Path) -> None:
+    """Finding spends the budget; showing what was found has one of its own."""
+    limits = Limits(read_bytes=8_000_000)
+    for format_, shelf in {
+        "parquet": shelf_of(large),
+        "csv": Shelf({"a.csv": b"x\n" + b"".join(b"%d\n" % i for i in range(2_000_000))}),
+    }.items():
+        column = "id" if format_ == "parquet" else "x"
+        answer = shelf.ask(format_, order_by=f"{column} DESC", limits=limits, columns=[column])
+        assert answer["partial"] is True
+        assert [row["row_idx"] for row in answer["rows"][:2]] == [
+            answer["scanned_rows"] - 1,
+            answer["scanned_rows"] - 2,
+        ]
+
+
+def test_text_files_are_read_only_as_far_as_the_first_page() -> None:
+    def rows(start: int, end: int) -> bytes:
+        first = start - start % 10
+        return (b"12345,789\n" * ((end - first) // 10 + 1))[start - first :][: end - start]
+
+    shelf = Shelf({"a.csv": rows}, sizes={"a.csv": 3_000_000_000})
+    answer = shelf.ask("csv")
+    assert (len(answer["rows"]), answer["num_rows_total"]) == (100, None)
+    assert answer["partial"] is True
+    assert shelf.bytes_read < 12_000_000
+    with pytest.raises(DataError) as caught:
+        shelf.ask("csv", offset=200_000_000, limits=Limits(read_bytes=5_000_000))
+    assert caught.value.code == "OutOfReach"
+
+
+def test_bytes_of_pictures_are_not_fetched_to_show_their_rows() -> None:
+    picture = png() + np.random.default_rng(1).bytes(200_000)
+    columns = {
+        "image": [{"bytes": picture, "path": f"{i}.png"} for i in range(100)],
+        "n": [1] * 100,
+    }
+    shelf = Shelf({"p.parquet": parquet_of(columns, {"image": {"_type": "Image"}})})
+    assert len(shelf.ask("parquet")["rows"]) == 100
+    assert shelf.bytes_read < 1_000_000
+
+
+def test_rows_over_several_files_are_numbered_through() -> None:
+    shelf = Shelf({f"{i}.parquet": parquet({"n": [i * 10, i * 10 + 1]}) for i in range(5)})
+    assert [row["n"] for row in rows_of(shelf.ask("parquet", offset=3, length=3))] == [11, 20, 21]
+    answer = shelf.ask("parquet", order_by="n DESC", length=2, offset=1)
+    assert [row["row_idx"] for row in answer["rows"]] == [8, 7]
+
+
+def test_reader_that_asks_beyond_a_file_is_cut_off() -> None:
+    job = Job("rows", "csv", [DataFile("a.csv", 100)])
+    with pytest.raises(DataError) as caught:
+        readers.run_job(job, lambda number, start, end: b"short")
+    assert caught.value.code == "FileUnavailable"
+
+
+def test_more_jobs_than_places_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "WAIT_S", 0.05)
+    shelf = Shelf({"a.csv": b"x\n1\n"})
+    held = [readers._slots.acquire(blocking=False) for _ in range(readers.MAX_AT_ONCE)]
+    try:
+        with pytest.raises(ViewerBusy):
+            shelf.ask("csv")
+    finally:
+        for _ in filter(None, held):
+            readers._slots.release()
+    assert shelf.ask("csv")["num_rows_total"] == 1
+
+
+def test_reader_that_does_not_end_is_ended() -> None:
+    """The file is slow on purpose; the kernel ends the reader at its time limit."""
+
+    def slow(start: int, end: int) -> bytes:
+        time.sleep(0.6)
+        return b"x\n" * ((end - start) // 2)
+
+    shelf = Shelf({"a.csv": slow}, sizes={"a.csv": 100_000_000})
+    began = time.monotonic()
+    with pytest.raises(DataError) as caught:
+        shelf.ask("csv", where="x = 'y'", limits=Limits(wall_s=2, scan_s=60))
+    assert caught.value.code == "ReaderStopped"
+    assert time.monotonic() - began < 12
+    assert Shelf({"a.csv": b"x\n1\n"}).ask("csv")["num_rows_total"] == 1
+
+
+def test_zygote_that_was_killed_is_started_again() -> None:
+    shelf = Shelf({"a.csv": b"x\n1\n"})
+    assert shelf.ask("csv")
+    assert readers._zygote is not None
+    readers._zygote.process.kill()
+    readers._zygote.process.wait()
+    assert shelf.ask("csv")["num_rows_total"] == 1
+
+
+def test_caged_reader_reaches_neither_network_nor_files(bubblewrap: str, tmp_path: Path) -> None:
+    """The same walls as a reader's, around a program that tries."""
+    import subprocess
+
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    code = (
+        "import os, socket\n"
+        f"print(os.path.exists({str(secret)!r}), os.path.exists('/etc/passwd'),"
+        f" os.path.exists({str(Path(readers._SOURCE) / 'config')!r}), sorted(os.environ)[:3])\n"
+        "try: socket.create_connection(('127.0.0.1', 1), 1)\n"
+        "except OSError as error: print(error.errno)\n"
+        "try: open('/usr/x', 'w')\n"
+        "except OSError as error: print('read-only')\n"
+    )
+    (argv,) = readers._caged([sys.executable, "-c", code])
+    assert argv[0] == shutil.which("bwrap")
+    done = subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("False False False")
+    assert second in {"101", "111"}  # no network, or nobody listens in its own
+    assert third == "read-only"
+
+
+def test_web_side_loads_no_pyarrow_for_the_viewer() -> None:
+    import subprocess
+
+    code = (
+        "import sys, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings_test'\n"
+        "import django; django.setup()\n"
+        "from django.urls import get_resolver; get_resolver().url_patterns\n"
+        "print('pyarrow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
