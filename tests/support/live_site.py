@@ -212,7 +212,7 @@ class LiveSite:
     # --- inside ---------------------------------------------------------------------------
 
     def _environment(self, database_url: str, extra: Mapping[str, str]) -> dict[str, str]:
-        drop = {"DJANGO_SETTINGS_MODULE", "MODELGUILD_DATA", "DATABASE_URL"}
+        drop = {"DJANGO_SETTINGS_MODULE", "MODELGUILD_DATA", "DATABASE_URL", "REDIS_URL"}
         kept = {key: value for key, value in os.environ.items() if key not in drop}
         own = {
             "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -224,11 +224,11 @@ class LiveSite:
             "PYTHONUNBUFFERED": "1",
         }
         database = {"DATABASE_URL": database_url} if database_url else {}
-        return {**kept, **own, **database, **_own_redis(), **extra}
+        return {**kept, **own, **database, **extra}
 
     def _start_broker(self) -> None:
-        if self.env.get("REDIS_URL"):
-            return
+        """A Valkey of the site's own, whatever REDIS_URL says: tasks, counts and caches that name
+        rows of one site's database must not reach another's."""
         secrets_dir = self.data_dir / "secrets"
         valkey = embedded_valkey.prepare(data_dir=self.data_dir, secrets_dir=secrets_dir)
         self._start("valkey", list(valkey.argv))
@@ -279,16 +279,6 @@ def _database(data_dir: Path) -> Iterator[str]:
             yield urlsplit(given)._replace(path=f"/{name}").geturl()
         finally:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-def _own_redis() -> dict[str, str]:
-    """`REDIS_URL` with a database number of this test process's own: sites beside each other must
-    not take each other's tasks. The processes' own caches, which tests clear, lie below."""
-    url, number = os.environ.get("REDIS_URL", ""), os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    if not url:
-        return {}
-    base, _, first = url.rpartition("/")
-    return {"REDIS_URL": f"{base}/{int(first) + 1 + int(number.removeprefix('gw'))}"}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

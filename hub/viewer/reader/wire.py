@@ -31,7 +31,8 @@ def send(sock: socket.socket, kind: bytes, body: bytes | memoryview = b"") -> No
     """Sends one frame. Raises `WireClosed`, `TimeoutError`."""
     try:
         sock.sendall(_HEAD.pack(kind, len(body)))
-        sock.sendall(body)
+        if len(body):  # a frame without a body is whole: the peer may have read it and gone
+            sock.sendall(body)
     except (BrokenPipeError, ConnectionError):
         raise WireClosed from None
 
