@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("transfer", "repositories", "lists", "run_start", "evaluation_throughput")
+NAMES = ("transfer", "strain", "repositories", "lists", "run_start", "evaluation_throughput")
 NEEDS_GPU = ("evaluation_throughput_gpu",)
 """Left out, with a line that says so, where there is none."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _PIECE_BYTES = 1024**2
+_REGULAR_BYTES = 10 * 1024**2
 _names = itertools.count()
 
 
@@ -42,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self._read()
         if "/preupload/" in self.path:
             files = [
-                {"path": file["path"], "uploadMode": "lfs", "shouldIgnore": False}
+                {"path": file["path"], "uploadMode": _mode(file), "shouldIgnore": False}
                 for file in json.loads(body)["files"]
             ]
             self._answer(200, {"files": files})
@@ -100,6 +102,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _mode(file: dict[str, Any]) -> str:
+    is_text = b"\0" not in base64.b64decode(file["sample"])
+    return "regular" if is_text and file["size"] < _REGULAR_BYTES else "lfs"
 
 
 def main(port: int, folder: Path) -> None:

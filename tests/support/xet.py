@@ -120,18 +120,31 @@ class ClientUpload:
 
 def upload_with_client(data: bytes, folder: Path) -> ClientUpload:
     """Let hf_xet chunk, compress and describe `data` into a folder of its own."""
-    import hf_xet
-
     source = folder / "source.bin"
     source.write_bytes(data)
-    session = hf_xet.XetSession()
-    with session.new_upload_commit(endpoint=f"local://{folder / 'cas'}") as commit:
-        upload = commit.start_upload_file(str(source))
+    file_hash = chunk_with_client(source, folder / "cas")
     store = folder / "cas" / "xet" / "xorbs"
-    names = (path.name for path in (store / "xorbs").iterdir())
-    hashes = [name.split(".")[1] for name in names if name.count(".") == 1]
     return ClientUpload(
-        upload.result().xet_info.hash,
-        {text: (store / "xorbs" / f"default.{text}").read_bytes() for text in hashes},
+        file_hash,
+        {
+            path.name.removeprefix("default."): path.read_bytes()
+            for path in client_xorbs(folder / "cas")
+        },
         [path.read_bytes() for path in (store / "shards").glob("*.mdb")],
     )
+
+
+def chunk_with_client(source: Path, folder: Path) -> str:
+    """Let hf_xet chunk and compress a file into `folder`, which may know earlier ones; its hash."""
+    import hf_xet
+
+    session = hf_xet.XetSession()
+    with session.new_upload_commit(endpoint=f"local://{folder}") as commit:
+        upload = commit.start_upload_file(str(source))
+    return str(upload.result().xet_info.hash)
+
+
+def client_xorbs(folder: Path) -> list[Path]:
+    """The xorbs that `chunk_with_client` left in `folder`."""
+    store = folder / "xet" / "xorbs" / "xorbs"
+    return [path for path in store.iterdir() if path.name.count(".") == 1]
