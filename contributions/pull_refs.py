@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contributions.actions.pull_requests import follow_refs, start_pull_request
+from contributions.actions.rewrites import but_for_rewrite, follow_rewrite
 from contributions.models import Discussion, DiscussionStatus
 from contributions.texts import MAX_COMMENT_CHARS, title_of_commit
 from hub.access import Level, level_of
@@ -32,8 +33,16 @@ class PullRequestKeeper:
         _check_under_way(_pull(repo, num))
 
     def refs_moved(
-        self, *, repo: Repo, changes: Sequence[RefUpdated], acting_user: User | None
+        self,
+        *,
+        repo: Repo,
+        changes: Sequence[RefUpdated],
+        rewritten: Mapping[str, str],
+        acting_user: User | None,
     ) -> None:
+        if rewritten:
+            follow_rewrite(repo=repo, rewritten=rewritten)
+            changes = but_for_rewrite(changes, rewritten)
         follow_refs(repo=repo, changes=changes, acting_user=acting_user)
 
     def open_for_commit(

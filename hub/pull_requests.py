@@ -7,7 +7,7 @@ the refs; numbers, titles and states are that application's.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hub.auth import Actor
@@ -30,9 +30,19 @@ class PullRequests(Protocol):
         """
 
     def refs_moved(
-        self, *, repo: Repo, changes: Sequence[RefUpdated], acting_user: User | None
+        self,
+        *,
+        repo: Repo,
+        changes: Sequence[RefUpdated],
+        rewritten: Mapping[str, str],
+        acting_user: User | None,
     ) -> None:
-        """Takes note that the database's copy of refs follows git, in the same transaction."""
+        """Takes note that the database's copy of refs follows git, in the same transaction.
+
+        Args:
+            rewritten: commits that stand in for others, by the old ids, where history was made
+                anew. It may be told again, and `changes` may be empty then.
+        """
 
     def open_for_commit(
         self,

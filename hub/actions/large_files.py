@@ -23,8 +23,8 @@ def delete_large_files(
 
     With `rewrite_history` every commit of every ref is made anew without them, so that ids of
     commits change; else their pointers stay and lead nowhere. Collection removes the bytes once no
-    repository needs them. Git is changed first: an interruption leaves contents that a second call
-    deletes.
+    repository needs them. Git is changed first, then the rows and the rights in one transaction: an
+    interruption leaves contents that a second call deletes.
 
     Raises:
         InvalidInput: the repository has no such content; nothing was changed.
@@ -37,15 +37,16 @@ def delete_large_files(
         raise InvalidInput(f"This repository has no large file {min(unknown)[:64]}.")
     git = git_of(repo)
     with git.lock():
-        moved = git.drop_large_files(wanted) if rewrite_history else []
+        if rewrite_history:
+            git.drop_large_files(wanted)
         with transaction.atomic():
+            moved = [change.ref for change in copy_refs(repo=repo, acting_user=acting_user)]
             _drop_rights(repo, wanted)
             record(
                 verb="repo.large_files_deleted", actor=acting_user, target=str(repo), repo=repo,
                 oids=sorted(wanted)[:100], count=len(wanted), moved=moved[:100],
             )  # fmt: skip
             events.emit(events.LargeFilesDeleted(repo_id=repo.pk, actor_id=acting_user.pk))
-        copy_refs(repo=repo, acting_user=acting_user)
     if moved and repo.head_sha:
         refresh_repo_metadata(repo, repo.head_sha)
 

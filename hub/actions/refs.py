@@ -118,9 +118,12 @@ def copy_refs(
 
     Call it with the repository's lock held, so that rows follow refs in the same order. The head
     of the default branch goes to `repo` as well, with its date and the size of its files; who keeps
-    pull requests takes note within the same transaction.
+    pull requests takes note within the same transaction. After a rewrite of history all refs are
+    followed at once, and then git need not remember it any more.
     """
     git = git_of(repo)
+    rewritten = git.rewritten()
+    names = None if rewritten else names
     wanted = _refs_in_git(git, names)
     head = _Head.of(git, wanted.get(DEFAULT_REF), repo)
     with transaction.atomic():
@@ -140,8 +143,12 @@ def copy_refs(
         _write_rows(repo, changes)
         if head:
             head.write_to(repo)
-        if changes:
-            pull_requests().refs_moved(repo=repo, changes=changes, acting_user=acting_user)
+        if changes or rewritten:
+            pull_requests().refs_moved(
+                repo=repo, changes=changes, rewritten=rewritten, acting_user=acting_user
+            )
+        if rewritten:
+            transaction.on_commit(git.forget_rewrite, robust=True)
         for change in changes:
             _audit(repo, acting_user, change)
             events.emit(change)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -12,7 +12,7 @@ import filelock
 import pygit2
 from pygit2.enums import ObjectType, RepositoryOpenFlag
 
-from hub.vcs import diff, history, merging, rawtree, references, refs, rewriting, trees
+from hub.vcs import diff, history, merging, rawtree, refs, trees
 from hub.vcs.commit_text import message_bytes, signature_line
 from hub.vcs.diff import Bounds
 from hub.vcs.edits import TreeEditor
@@ -25,6 +25,7 @@ from hub.vcs.errors import (
     RepositoryBusy,
     RepositoryMissing,
 )
+from hub.vcs.large_files import LargeFiles
 from hub.vcs.names import validate_full_ref_name
 from hub.vcs.operations import Operation
 from hub.vcs.pack import ObjectBatch, no_space_as_domain_error
@@ -44,7 +45,7 @@ def tune_process(*, cache_bytes: int = 32 * 1024 * 1024, is_durable: bool = True
     pygit2.settings.enable_fsync_gitdir(is_durable)
 
 
-class Repository(CommitPairs):
+class Repository(CommitPairs, LargeFiles):
     """A repository on disk. Cheap to open; use one object per thread."""
 
     def __init__(self, path: Path, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
@@ -82,6 +83,9 @@ class Repository(CommitPairs):
     def lock(self) -> Iterator[None]:
         """Hold the right to write; may be nested within one object.
 
+        A rewrite of history that was killed midway is finished first, so that nobody builds on a
+        repository of which one half is old.
+
         Raises:
             RepositoryBusy: another writer held it until the time was up.
         """
@@ -90,6 +94,8 @@ class Repository(CommitPairs):
         except filelock.Timeout:
             raise RepositoryBusy(self._lock_timeout_s) from None
         try:
+            if self._lock.lock_counter == 1:
+                self._finish_rewrite()
             yield
         finally:
             self._lock.release()
@@ -339,19 +345,6 @@ class Repository(CommitPairs):
         )
         return trees.size_change(comparer, self._repo, (old, new))
 
-    def large_oids(self) -> set[str]:
-        """SHA-256 of each large file in any commit that a ref leads to."""
-        return set(references.large_paths(self._repo))
-
-    def large_paths(self) -> dict[str, str]:
-        """One path by SHA-256, of each large file in any commit that a ref leads to."""
-        return references.large_paths(self._repo)
-
-    def refs_by_large_oid(self) -> dict[str, str]:
-        """A ref at whose head each large file is, by SHA-256; branches come first."""
-        heads = [*self.branches(), *self.tags(), *self.pull_refs()]
-        return references.refs_by_large_oid(self._repo, heads)
-
     def size_bytes(self) -> int:
         """How much the repository takes on disk."""
         return sum(item.stat().st_size for item in self.path.rglob("*") if item.is_file())
@@ -444,18 +437,6 @@ class Repository(CommitPairs):
             commit = self._write_commit(ObjectBatch(self._repo), tree, [], message, author)
             refs.compare_and_swap(self._repo, ref_full_name, commit.sha, old)
             return commit
-
-    def drop_large_files(self, oids: Collection[str]) -> list[str]:
-        """Rewrite all history without the pointers to `oids`; names of the refs that moved.
-
-        Commits that never named one keep their ids. Each ref moves in a step of its own: after an
-        interruption the rest moves when it is done again.
-        """
-        with self.lock():
-            moves = rewriting.without_large_files(self._repo, oids)
-            for name, (old, new) in moves.items():
-                refs.compare_and_swap(self._repo, name, new, old)
-            return sorted(moves)
 
     def copy_to(self, path: Path) -> "Repository":
         """A copy at `path` with the branches and tags, and the objects they need.

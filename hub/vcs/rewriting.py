@@ -3,24 +3,40 @@
 Authors, dates and messages stay; signatures of changed commits and tags go, as they would be false.
 """
 
+import contextlib
+import json
+import os
 from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pygit2
 from pygit2.enums import ObjectType, SortMode
 
-from hub.vcs.pack import ObjectBatch
+from hub.vcs.pack import ObjectBatch, no_space_as_domain_error, sync_folder
 from hub.vcs.rawtree import EMPTY_TREE, SUBMODULE, Row, read_rows
 from hub.vcs.trees import describe
 
+_NOTE = "modelguild.rewrite"
 
-def without_large_files(
-    repo: pygit2.Repository, oids: Collection[str]
-) -> dict[str, tuple[str, str]]:
-    """Writes the history of all refs without the pointers to `oids`; no ref is moved.
 
-    Returns:
-        What each ref named and what it is to name, of the refs whose history changed.
-    """
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What each ref whose history changes names and is to name, and commits by their old ids."""
+
+    moves: dict[str, tuple[str, str]]
+    commits: dict[str, str]
+
+    def after(self, earlier: "Rewrite | None") -> "Rewrite":
+        """This one, done on top of another that not everybody has followed yet."""
+        if earlier is None:
+            return self
+        through = {old: self.commits.get(new, new) for old, new in earlier.commits.items()}
+        return Rewrite(self.moves, through | self.commits)
+
+
+def without_large_files(repo: pygit2.Repository, oids: Collection[str]) -> Rewrite:
+    """Writes the history of all refs without the pointers to `oids`; no ref is moved."""
     batch = ObjectBatch(repo)
     rewriter = _Rewriter(repo, batch, frozenset(oids))
     targets = {name: repo.references[name].raw_target for name in repo.references}
@@ -32,7 +48,35 @@ def without_large_files(
         if new != oid.raw:
             moves[name] = (str(oid), new.hex())
     batch.write()
-    return moves
+    return Rewrite(moves, rewriter.changed_commits())
+
+
+def note(folder: Path, rewrite: Rewrite) -> None:
+    """Keeps it in the repository's folder, whole or not at all."""
+    temporary = folder / f"{_NOTE}.new"
+    with no_space_as_domain_error():
+        with temporary.open("w", encoding="ascii") as file:
+            json.dump(asdict(rewrite), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / _NOTE)
+        sync_folder(folder)
+
+
+def noted(folder: Path) -> Rewrite | None:
+    """What `note` kept; None where all is done."""
+    try:
+        kept = json.loads((folder / _NOTE).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+    return Rewrite(
+        {name: (old, new) for name, (old, new) in kept["moves"].items()}, kept["commits"]
+    )
+
+
+def forget(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (folder / _NOTE).unlink()
 
 
 def _commit_id(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Oid | None:
@@ -63,6 +107,10 @@ class _Rewriter:
             walker.push(head)
         for commit in walker:
             self._commits[commit.id.raw] = self._rewritten(commit)
+
+    def changed_commits(self) -> dict[str, str]:
+        """Commits that were made anew, by their old ids."""
+        return {old.hex(): new.hex() for old, new in self._commits.items() if old != new}
 
     def target(self, oid: pygit2.Oid) -> bytes:
         """What stands in for the commit or annotated tag `oid`."""
