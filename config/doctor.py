@@ -138,20 +138,26 @@ def check_store() -> Iterator[Finding]:
 def check_git_copy(*, repo_limit: int | None) -> Iterator[Finding]:
     """The database's copy of the refs says what the git repositories say."""
     repos = Repo.objects.select_related("namespace").order_by("-last_modified")[:repo_limit]
-    missing, stale, seen = [], [], 0
+    missing, damaged, stale, seen = [], [], [], 0
     for repo in repos:
         seen += 1
         if not git_path(repo).exists():
             missing.append(repo.full_name)
+        elif not _heads_are_there(repo):
+            damaged.append(repo.full_name)
         elif not _refs_agree(repo):
             stale.append(repo.full_name)
     if missing:
         mend = f"Restore {settings.GIT_ROOT} from a backup."
         yield Finding("git copy", Level.FAIL, "no git repository: " + _names(missing), mend)
+    if damaged:
+        text = "refs lead to objects that cannot be read: " + _names(damaged)
+        mend = f"Restore {settings.GIT_ROOT} from a backup; until then all their files are kept."
+        yield Finding("git copy", Level.FAIL, text, mend)
     if stale:
         mend = "Run `python manage.py rebuild_copy`."
         yield Finding("git copy", Level.FAIL, "the database lags behind: " + _names(stale), mend)
-    if not missing and not stale:
+    if not missing and not damaged and not stale:
         yield Finding("git copy", Level.OK, f"{seen} repositories agree with the database")
 
 
@@ -238,6 +244,14 @@ def _queue_listeners() -> dict[str, set[str]]:
         for queue in queues:
             listeners.setdefault(queue["name"], set()).add(worker)
     return listeners
+
+
+def _heads_are_there(repo: Repo) -> bool:
+    try:
+        git_of(repo).check_heads()
+    except VcsError:
+        return False
+    return True
 
 
 def _refs_agree(repo: Repo) -> bool:

@@ -19,6 +19,13 @@ class RepositoryMissing(VcsError):
         super().__init__("the git repository is missing on disk", path=path)
 
 
+class RepositoryDamaged(VcsError):
+    """Objects that a ref leads to are missing or cannot be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the git repository is damaged on disk", reason=reason)
+
+
 class RepositoryBusy(VcsError):
     """Another writer held the repository lock for too long."""
 

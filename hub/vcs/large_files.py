@@ -10,7 +10,7 @@ from hub.vcs import references, refs, rewriting
 
 
 class LargeFiles:
-    """Base of `Repository`."""
+    """Base of `Repository`; what cannot be read whole raises `RepositoryDamaged`."""
 
     path: Path
     _repo: pygit2.Repository
@@ -31,6 +31,10 @@ class LargeFiles:
         prefixes = (refs.BRANCHES, refs.TAGS, refs.PULL_REQUESTS)
         heads = [ref for prefix in prefixes for ref in refs.list_refs(self._repo, prefix)]
         return references.refs_by_large_oid(self._repo, heads)
+
+    def check_heads(self) -> None:
+        """Raises `RepositoryDamaged` where a ref names something that is not there."""
+        references.heads(self._repo)
 
     def drop_large_files(self, oids: Collection[str]) -> list[str]:
         """Rewrite all history without the pointers to `oids`; names of the refs that moved.

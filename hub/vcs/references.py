@@ -1,9 +1,12 @@
 """Which large files the history of a repository names."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pygit2
 
+from hub.vcs.errors import RepositoryDamaged
 from hub.vcs.rawtree import SUBMODULE, Row, TreeComparer, iter_rows
 from hub.vcs.trees import describe
 from hub.vcs.values import Ref
@@ -13,7 +16,52 @@ def large_paths(repo: pygit2.Repository) -> dict[str, str]:
     """One path by SHA-256, of each large file in any commit that a ref leads to.
 
     Each commit is compared with its first parent, so that the cost follows what has changed.
+
+    Raises:
+        RepositoryDamaged: some of it cannot be read, so nobody knows what is named there.
     """
+    with unreadable_as_domain_error():
+        return _walked(repo)
+
+
+def heads(repo: pygit2.Repository) -> list[pygit2.Oid]:
+    """The commits that refs lead to; a tag of something else leads to none.
+
+    Raises:
+        RepositoryDamaged: what a ref names is not there.
+    """
+    with unreadable_as_domain_error():
+        names = set(repo.references)
+        if lost := _loose_names(repo) - names:
+            raise RepositoryDamaged(f"nothing can be read from {min(lost)}")
+        targets = [repo.references[name].resolve().target for name in sorted(names)]
+        found = [_commit_of(repo[oid]) for oid in targets]
+    return [oid for oid in found if oid is not None]
+
+
+def _loose_names(repo: pygit2.Repository) -> set[str]:
+    """Names of refs by their files, of which libgit2 leaves out those that it cannot read."""
+    root = Path(repo.path)
+    files = (path for path in (root / "refs").rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix() for path in files if path.suffix != ".lock"}
+
+
+def _commit_of(named: pygit2.Object) -> pygit2.Oid | None:
+    while isinstance(named, pygit2.Tag):
+        named = named.get_object()
+    return named.id if isinstance(named, pygit2.Commit) else None
+
+
+@contextlib.contextmanager
+def unreadable_as_domain_error() -> Iterator[None]:
+    """Turn what libgit2 says of lost and broken objects into RepositoryDamaged."""
+    try:
+        yield
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise RepositoryDamaged(str(error)) from error
+
+
+def _walked(repo: pygit2.Repository) -> dict[str, str]:
     walk = _Walk(repo)
     for commit in _commits(repo):
         parent = commit.parents[0].tree_id.raw if commit.parent_ids else None
@@ -50,16 +98,11 @@ def _unseen_large_oids(repo: pygit2.Repository, tree: bytes, seen: set[bytes]) -
 
 
 def _commits(repo: pygit2.Repository) -> pygit2.Walker | list[pygit2.Commit]:
-    heads = []
-    for name in repo.references:
-        try:
-            heads.append(repo.references[name].peel(pygit2.Commit).id)
-        except (KeyError, ValueError, pygit2.GitError):
-            continue
-    if not heads:
+    starts = heads(repo)
+    if not starts:
         return []
-    walker = repo.walk(heads[0])
-    for head in heads[1:]:
+    walker = repo.walk(starts[0])
+    for head in starts[1:]:
         walker.push(head)
     return walker
 

@@ -15,6 +15,7 @@ from pygit2.enums import ObjectType, SortMode
 
 from hub.vcs.pack import ObjectBatch, no_space_as_domain_error, sync_folder
 from hub.vcs.rawtree import EMPTY_TREE, SUBMODULE, Row, read_rows
+from hub.vcs.references import heads, unreadable_as_domain_error
 from hub.vcs.trees import describe
 
 _NOTE = "modelguild.rewrite"
@@ -36,12 +37,17 @@ class Rewrite:
 
 
 def without_large_files(repo: pygit2.Repository, oids: Collection[str]) -> Rewrite:
-    """Writes the history of all refs without the pointers to `oids`; no ref is moved."""
+    """Writes the history of all refs without the pointers to `oids`; no ref is moved.
+
+    Raises:
+        RepositoryDamaged: not all of it can be read; nothing is claimed to be gone.
+    """
     batch = ObjectBatch(repo)
     rewriter = _Rewriter(repo, batch, frozenset(oids))
     targets = {name: repo.references[name].raw_target for name in repo.references}
     ids = {name: oid for name, oid in targets.items() if isinstance(oid, pygit2.Oid)}
-    rewriter.rewrite_commits([_commit_id(repo, oid) for oid in ids.values()])
+    with unreadable_as_domain_error():
+        rewriter.rewrite_commits(heads(repo))
     moves = {}
     for name, oid in ids.items():
         new = rewriter.target(oid)
@@ -79,13 +85,6 @@ def forget(folder: Path) -> None:
         (folder / _NOTE).unlink()
 
 
-def _commit_id(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Oid | None:
-    try:
-        return repo[oid].peel(pygit2.Commit).id
-    except (KeyError, ValueError, pygit2.GitError):
-        return None
-
-
 class _Rewriter:
     def __init__(
         self, repo: pygit2.Repository, batch: ObjectBatch, unwanted: frozenset[str]
@@ -97,9 +96,8 @@ class _Rewriter:
         self._is_unwanted: dict[bytes, bool] = {}
         self._commits: dict[bytes, bytes] = {}
 
-    def rewrite_commits(self, heads: list[pygit2.Oid | None]) -> None:
-        """All commits that lead to `heads`, parents first."""
-        starts = [head for head in heads if head is not None]
+    def rewrite_commits(self, starts: list[pygit2.Oid]) -> None:
+        """All commits that lead to `starts`, parents first."""
         if not starts:
             return
         walker = self._repo.walk(starts[0], SortMode.TOPOLOGICAL | SortMode.REVERSE)

@@ -110,6 +110,16 @@ def test_lost_git_repository_is_found():
     assert "backup" in finding.mend
 
 
+def test_ref_to_a_lost_commit_is_found_and_not_to_be_rebuilt():
+    repo = make_repo(make_user("ada"), "net", files={"README.md": "hello"})
+    sha = repo.head_sha
+    (git_path(repo) / "objects" / sha[:2] / sha[2:]).unlink()
+    finding = _only(doctor.check_git_copy(repo_limit=None))
+    assert finding.level == Level.FAIL
+    assert "ada/net" in finding.text
+    assert "backup" in finding.mend
+
+
 @pytest.mark.parametrize(
     ("free_gib", "level"), [(0.5, Level.FAIL), (5, Level.WARN), (50, Level.OK)]
 )

@@ -80,6 +80,19 @@ def stored():
     return sorted(item.key for item in store().list())
 
 
+def test_all_is_kept_of_a_repository_that_cannot_be_read(ada, repo):
+    commit_large(repo, {"x.bin": noise(5_000)})
+    create_branch(repo=repo, branch="side", starting_point=None, acting_user=ada)
+    for name in ("main", "side"):
+        sha = git_of(repo).resolve(name)
+        lost = git_of(repo).path / "objects" / sha[:2] / sha[2:]
+        lost.rename(lost.with_name("lost"))
+        run_to_the_end()
+        assert RepoBlob.objects.filter(condemned_at=None).count() == 1
+        assert len(stored()) == 1
+        lost.with_name("lost").rename(lost)
+
+
 def test_what_the_history_names_stays(ada, repo):
     """On a branch, in an old commit of it, under a tag and in a pull request."""
     old = commit_large(repo, {"a.bin": b"first"})
