@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import TRANSPORTS
-from tests.support.client import NEWEST, Machine, client_path, older_clients
+from tests.support.client import Machine, client_path, generations
 from tests.support.live_site import LiveSite
 
 
-@pytest.fixture(params=[NEWEST, *older_clients()])
+@pytest.fixture(params=generations())
 def client(request: pytest.FixtureRequest) -> dict[str, str]:
     """Environment that chooses one generation of the client."""
     return client_path(request.param)

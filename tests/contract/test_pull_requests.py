@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import TRANSPORTS
-from tests.support.client import NEWEST, Machine, client_path, older_clients
+from tests.support.client import Machine, client_path, generations
 from tests.support.live_site import LiveSite
 
 
@@ -39,7 +39,7 @@ def make_folder(machine: Machine) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("generation", [NEWEST, *older_clients()])
+@pytest.mark.parametrize("generation", generations())
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_folder_goes_up_as_a_pull_request_and_is_merged(
     owner: Machine, tmp_path: Path, transport: str, generation: str

@@ -28,10 +28,14 @@ _LOCKS = ROOT / "tests" / "clients"
 _INSTALLED = ROOT / ".venv" / "clients"
 
 
-def older_clients() -> list[str]:
-    """Versions of huggingface_hub that the site must serve beside the newest, oldest first."""
+def generations() -> list[Any]:
+    """Each huggingface_hub that the site must serve, as parameters: the newest, then oldest first.
+
+    They differ in what they ask, not in the database behind it: older ones meet one of them.
+    """
     names = [path.stem for path in _LOCKS.glob("*.txt")]
-    return sorted(names, key=lambda name: tuple(map(int, name.split("."))))
+    names.sort(key=lambda name: tuple(map(int, name.split("."))))
+    return [NEWEST, *(pytest.param(name, marks=pytest.mark.pure) for name in names)]
 
 
 def client_path(version: str) -> dict[str, str]:
