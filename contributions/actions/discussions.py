@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from contributions.actions.rendering import keep_html
 from contributions.models import (
     CommentVersion,
     Discussion,
@@ -24,6 +26,9 @@ from hub.models import Repo, User
 from hub.site import git_of
 from hub.vcs.refs import PULL_REQUESTS
 
+MAX_COMMENTS = 2_500
+"""Clients fetch a discussion whole, with all its comments and what they said before."""
+MAX_VERSIONS = 50
 _SETTABLE = (DiscussionStatus.OPEN, DiscussionStatus.CLOSED)
 
 
@@ -47,8 +52,10 @@ def add_comment(*, discussion: Discussion, text: str, acting_user: User) -> Disc
 
     Raises:
         InvalidInput, TooLarge: the text is empty or cannot be stored.
+        Conflict: the discussion is full.
     """
     text = checked_comment(text)
+    check_takes_comments(discussion)
     with transaction.atomic():
         event = append_comment(discussion, text, acting_user)
         announce(discussion, "comment", acting_user)
@@ -60,17 +67,23 @@ def edit_comment(*, event: DiscussionEvent, text: str, acting_user: User) -> Dis
 
     Raises:
         InvalidInput, TooLarge: as for a new comment, or the event is no comment.
-        Conflict: the comment was hidden.
+        Conflict: the comment was hidden, or changed too often.
     """
     text = checked_comment(text)
     with transaction.atomic():
         fresh = _locked_comment(event)
         if fresh.text != text:
+            _check_takes_edits(fresh)
             CommentVersion.objects.create(
-                event=fresh, text=fresh.text, written_at=fresh.edited_at or fresh.created_at
+                event=fresh,
+                text=fresh.text,
+                html=fresh.html,
+                html_of=fresh.html_of,
+                written_at=fresh.edited_at or fresh.created_at,
             )
             fresh.text, fresh.edited_at = text, timezone.now()
             fresh.save(update_fields=["text", "edited_at"])
+            _keep_html_soon(fresh)
             announce(fresh.discussion, "update", acting_user)
     return fresh
 
@@ -85,8 +98,9 @@ def hide_comment(*, event: DiscussionEvent, acting_user: User) -> DiscussionEven
     with transaction.atomic():
         fresh = _locked_comment(event)
         fresh.versions.all().delete()
-        fresh.text, fresh.is_hidden = "", True
-        fresh.save(update_fields=["text", "is_hidden"])
+        fresh.text = fresh.html = fresh.html_of = ""
+        fresh.is_hidden = True
+        fresh.save(update_fields=["text", "html", "html_of", "is_hidden"])
         discussion = fresh.discussion
         record(
             verb="comment.hidden",
@@ -127,11 +141,13 @@ def change_status(
 
     Raises:
         InvalidInput: no state that can be set.
-        Conflict: it is in that state already, or merged.
+        Conflict: it is in that state already, or merged, or has no room for the comment.
     """
     if status not in _SETTABLE:
         raise InvalidInput("“status” must be “open” or “closed”.")
     comment = checked_comment(comment, may_be_empty=True)
+    if comment:
+        check_takes_comments(discussion)
     with _kept_from_merging(discussion), transaction.atomic():
         fresh = locked(discussion)
         _check_move(fresh, status)
@@ -178,10 +194,19 @@ def append_comment(discussion: Discussion, text: str, user: User | None) -> Disc
     event = DiscussionEvent.objects.create(
         discussion=discussion, kind=EventKind.COMMENT, author=user, text=text
     )
+    _keep_html_soon(event)
     Discussion.objects.filter(pk=discussion.pk).update(
         comment_count=F("comment_count") + 1, updated_at=timezone.now()
     )
     return event
+
+
+def check_takes_comments(discussion: Discussion) -> None:
+    """Raises `Conflict` where there are so many comments that no more can be shown together."""
+    if discussion.comment_count >= MAX_COMMENTS:
+        raise Conflict(
+            f"A discussion may have at most {MAX_COMMENTS} comments. Open a new one, and link here."
+        )
 
 
 def append_event(
@@ -218,6 +243,17 @@ def _locked_comment(event: DiscussionEvent) -> DiscussionEvent:
     if fresh.is_hidden:
         raise Conflict("This comment has been hidden.")
     return fresh
+
+
+def _check_takes_edits(comment: DiscussionEvent) -> None:
+    if comment.versions.count() >= MAX_VERSIONS:
+        raise Conflict(f"A comment can be changed {MAX_VERSIONS} times. Write another one.")
+
+
+def _keep_html_soon(comment: DiscussionEvent) -> None:
+    """Once the transaction is over, which is not kept open for reading markup."""
+    path = comment.discussion.repo.url_path
+    transaction.on_commit(partial(keep_html, comment, repo_path=path), robust=True)
 
 
 def _kept_from_merging(discussion: Discussion) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from contributions.actions.discussions import (
     append_comment,
     append_event,
     append_opening,
+    check_takes_comments,
     next_number,
 )
 from contributions.merging import PullState, obstacles_of
@@ -107,11 +108,14 @@ def merge_pull_request(
         expected_head: commit that the caller has looked at.
 
     Raises:
-        Conflict: it may not be merged; `details` has codes as `reasons`, paths as `conflicts`.
+        Conflict: it may not be merged; `details` has codes as `reasons`, paths as `conflicts`. Or
+            it has no room for the comment.
         ParentMoved (vcs): the pull request has other commits than `expected_head`.
         RepositoryBusy, RepositoryFull (vcs)
     """
     comment = checked_comment(comment, may_be_empty=True)
+    if comment:
+        check_takes_comments(pull)
     repo, git = pull.repo, git_of(pull.repo)
     with git.lock():
         pull.refresh_from_db(fields=["status", "head_sha"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contributions.comments import HIDDEN, comment_html, comment_text, html_of
+from contributions.comments import HIDDEN, comment_text, kept_html
 from contributions.models import CommentVersion, Discussion, DiscussionEvent
 from hub.hfapi.serializers import date_text
 from hub.models import User
@@ -51,10 +51,10 @@ def event_row(event: DiscussionEvent) -> dict[str, Any]:
 
 
 def _comment(event: DiscussionEvent) -> dict[str, Any]:
-    written_at = event.edited_at or event.created_at
+    written_at, path = event.edited_at or event.created_at, event.discussion.repo.url_path
     latest = {
         "raw": comment_text(event),
-        "html": HIDDEN if event.is_hidden else comment_html(event),
+        "html": HIDDEN if event.is_hidden else kept_html(event, repo_path=path),
         "updatedAt": date_text(written_at),
         **_author(event.author),
     }
@@ -71,7 +71,7 @@ def _comment(event: DiscussionEvent) -> dict[str, Any]:
 def _version(event: DiscussionEvent, version: CommentVersion) -> dict[str, Any]:
     return {
         "raw": version.text,
-        "html": html_of(version.text, repo_path=event.discussion.repo.url_path),
+        "html": kept_html(version, repo_path=event.discussion.repo.url_path),
         "updatedAt": date_text(version.written_at),
         **_author(event.author),
     }

@@ -30,6 +30,7 @@ from contributions.actions.pull_requests import (
     merge_pull_request,
     open_pull_request,
 )
+from contributions.actions.rendering import with_html
 from contributions.hfapi.serializers import discussion_row, event_row, pull_fields
 from contributions.models import Discussion, DiscussionEvent
 from contributions.pulls import merge_state, pull_diff
@@ -103,7 +104,7 @@ class DiscussionDetails(DiscussionView):
             conflicts = list(merge_state(discussion).conflicts)
             diff = pull_diff(discussion) if self.flag("diff") else None
             answer |= pull_fields(discussion, conflicts=conflicts, diff=diff)
-        answer["events"] = [event_row(event) for event in events_of(discussion)]
+        answer["events"] = [event_row(event) for event in _told(discussion)]
         return JsonResponse(answer)
 
 
@@ -166,6 +167,10 @@ class CommentHide(DiscussionView):
         check_may_hide(self.actor, event)
         hidden = hide_comment(event=event, acting_user=self.actor.require_user())
         return JsonResponse({"updatedComment": event_row(hidden)})
+
+
+def _told(discussion: Discussion) -> list[DiscussionEvent]:
+    return with_html(events_of(discussion), repo_path=discussion.repo.url_path)
 
 
 def _choice(request: HttpRequest, name: str, choices: Collection[str]) -> str:

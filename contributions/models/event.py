@@ -22,11 +22,22 @@ def new_public_id() -> str:
     return uuid.uuid4().hex
 
 
-class DiscussionEvent(models.Model):
+class Written(models.Model):
+    """Markdown, and the HTML that was made of it: `html_of` says by which renderer, and where."""
+
+    text = models.TextField(blank=True)
+    html = models.TextField(blank=True)
+    html_of = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class DiscussionEvent(Written):
     """One event; the first of a discussion is the comment that opened it.
 
     `data` by kind: status-change `{"status"}`, title-change `{"from", "to"}`, commit `{"subject",
-    "oid"}`; empty for a comment, whose text is `text`.
+    "oid"}`; empty for a comment, whose `text` is what it says now, and empty once it is hidden.
     """
 
     discussion = models.ForeignKey(Discussion, on_delete=models.CASCADE, related_name="events")
@@ -36,8 +47,6 @@ class DiscussionEvent(models.Model):
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
-    text = models.TextField(blank=True)
-    """Markdown of a comment as it reads now; empty once it is hidden."""
     is_hidden = models.BooleanField(default=False)
     edited_at = models.DateTimeField(null=True)
     data = models.JSONField(default=dict)
@@ -54,11 +63,10 @@ class DiscussionEvent(models.Model):
         return self.kind == EventKind.COMMENT
 
 
-class CommentVersion(models.Model):
+class CommentVersion(Written):
     """What a comment said before an edit."""
 
     event = models.ForeignKey(DiscussionEvent, on_delete=models.CASCADE, related_name="versions")
-    text = models.TextField()
     written_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import pgettext
 
 from contributions import access
 from contributions.models import Discussion, DiscussionEvent
+from contributions.portal.timeline import page_number
 from contributions.pulls import changed_range, count_files, pull_commits
 from hub.access import Level, may_contribute
 from hub.auth import Actor
@@ -60,8 +61,11 @@ class DiscussionPage:
 
     def redirect(self, event: DiscussionEvent | None = None) -> HttpResponseRedirect:
         """Back to the conversation, at `event`."""
-        anchor = f"#event-{event.public_id}" if event else ""
-        return HttpResponseRedirect(self.url() + anchor)
+        if event is None:
+            return HttpResponseRedirect(self.url())
+        number = page_number(event)
+        page = f"?page={number}" if number else ""
+        return HttpResponseRedirect(f"{self.url()}{page}#event-{event.public_id}")
 
     @cached_property
     def n_files(self) -> int:

@@ -16,7 +16,7 @@ from contributions.portal.discussion_page import DiscussionPage, may_write, open
 from contributions.portal.forms import CommentForm, StatusForm, TitleForm
 from contributions.portal.merge_box import merge_box
 from contributions.portal.snippets import conflict_commands, pull_snippets
-from contributions.portal.timeline import timeline
+from contributions.portal.timeline import Timeline
 from hub.access import check_may_contribute
 from hub.site import base_url
 
@@ -40,8 +40,9 @@ def _conversation(
     """The page; with a form that was refused, its errors and what was typed."""
     found = opened.discussion
     context = {
-        "entries": timeline(
+        "timeline": Timeline(
             found,
+            number=opened.page.request.GET.get("page"),
             user_id=opened.actor.user.pk if opened.actor.user else None,
             may_take_part=opened.may_take_part,
             may_write=may_write(opened.page),

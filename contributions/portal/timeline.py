@@ -1,14 +1,19 @@
-"""The events of a discussion as its page tells them, in order."""
+"""The events of a discussion as its pages tell them, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 
-from contributions.comments import comment_html
+from django.core.paginator import Page, Paginator
+
+from contributions.actions.rendering import with_html
 from contributions.models import Discussion, DiscussionEvent, DiscussionStatus, EventKind
 from contributions.queries import events_of
+
+EVENTS_PER_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -33,28 +38,71 @@ class Entry:
         return self.event.author.username if self.event.author else ""
 
 
-def timeline(
-    discussion: Discussion, *, user_id: int | None, may_take_part: bool, may_write: bool
-) -> list[Entry]:
-    """All events, oldest first.
+@dataclass(frozen=True)
+class Timeline:
+    """One page of events, oldest first; the newest page unless another is asked for.
 
     Args:
+        number: of the page, from 1, as a reader typed it.
         user_id: who looks; decides with the two rights which comments offer to be changed.
     """
-    events = events_of(discussion)
-    entries: list[Entry] = []
-    for key, run in groupby(events, key=lambda event: (event.kind, event.author_id)):
-        if key[0] == EventKind.COMMIT:
-            commits = list(run)
-            entries.append(Entry(key[0], commits[0], commits=commits))
-        else:
-            entries += _single(run, user_id if may_take_part else None, may_write)
-    return _with_reopenings(entries)
+
+    discussion: Discussion
+    number: str | None
+    user_id: int | None
+    may_take_part: bool
+    may_write: bool
+
+    @cached_property
+    def page(self) -> Page[DiscussionEvent]:
+        pages = Paginator(events_of(self.discussion), EVENTS_PER_PAGE)
+        return pages.get_page(self.number or pages.num_pages)
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        events = with_html(self.page, repo_path=self.discussion.repo.url_path)
+        return _with_reopenings(self._entries(events), was_closed=self._was_closed(events))
+
+    @cached_property
+    def opening(self) -> list[Entry]:
+        """The comment that began it, where the page does not."""
+        if not self.page.has_previous():
+            return []
+        first = with_html(events_of(self.discussion)[:1], repo_path=self.discussion.repo.url_path)
+        return self._entries(first)
+
+    def _entries(self, events: list[DiscussionEvent]) -> list[Entry]:
+        entries: list[Entry] = []
+        editor_id = self.user_id if self.may_take_part else None
+        for key, run in groupby(events, key=lambda event: (event.kind, event.author_id)):
+            if key[0] == EventKind.COMMIT:
+                commits = list(run)
+                entries.append(Entry(key[0], commits[0], commits=commits))
+            else:
+                entries += _single(run, editor_id, self.may_write)
+        return entries
+
+    def _was_closed(self, events: list[DiscussionEvent]) -> bool:
+        """Whether it was so before the page."""
+        if not self.page.has_previous():
+            return False
+        closings = self.discussion.events.filter(
+            kind=EventKind.STATUS_CHANGE, data__status=DiscussionStatus.CLOSED
+        )
+        return closings.filter(pk__lt=events[0].pk).exists()
 
 
-def _with_reopenings(entries: list[Entry]) -> list[Entry]:
+def page_number(event: DiscussionEvent) -> int | None:
+    """The page that has the event; None for the newest one, which is shown unasked."""
+    events = event.discussion.events
+    before = events.filter(pk__lt=event.pk).count()
+    number = before // EVENTS_PER_PAGE + 1
+    return number if number * EVENTS_PER_PAGE < events.count() else None
+
+
+def _with_reopenings(entries: list[Entry], *, was_closed: bool) -> list[Entry]:
     """The same, told apart: a first publication, and an opening after it was closed."""
-    was_closed, told = False, []
+    told = []
     for entry in entries:
         is_opening = entry.event.data.get("status") == DiscussionStatus.OPEN
         told.append(replace(entry, is_reopening=is_opening and was_closed))
@@ -73,7 +121,7 @@ def _single(
         yield Entry(
             event.kind,
             event,
-            html=comment_html(event) if event.text else "",
+            html=event.html if event.text else "",
             may_edit=is_own and not event.is_hidden,
             may_hide=(is_own or (may_write and user_id is not None)) and not event.is_hidden,
         )

@@ -2,10 +2,11 @@
 
 from hub.cards.checks import CardReport, check_card
 from hub.cards.front_matter import Card, CardError, parse_card
-from hub.cards.render import render_card, render_markdown
+from hub.cards.render import RENDERER, render_card, render_markdown
 from hub.cards.tags import dataset_tags, model_tags, space_tags
 
 __all__ = [
+    "RENDERER",
     "Card",
     "CardError",
     "CardReport",

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+import markdown_it
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -28,6 +29,10 @@ from mdit_py_plugins.footnote import footnote_plugin
 
 from hub.cards.code_blocks import CODE_CLASSES, CodeBlocks
 from hub.cards.front_matter import split_body
+
+RENDERER = f"1 {markdown_it.__version__} {nh3.__version__}"
+"""What made a piece of HTML. Raise the first number with every change of what is made or let
+through: HTML that was kept from before is then made anew."""
 
 MAX_BODY_CHARS = 200_000
 MAX_INLINE_CHARS = 10_000
