@@ -22,6 +22,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.utils import timezone
 
+from hub.actions.xorb_links import relink_xorbs
 from hub.batches import in_batches
 from hub.fate import Fate, fate_of
 from hub.lfs.pointer import is_lfs_oid
@@ -148,6 +149,7 @@ def _drop_rights(repo: Repo, ids: list[int], run: _Run) -> None:
         named = git.large_oids()
         for some in in_batches(ids, _ROWS_AT_ONCE):
             _drop_due(RepoBlob.objects.filter(pk__in=some, condemned_at__lt=run.cutoff), named)
+        relink_xorbs(repo)
 
 
 def _drop_due(due: QuerySet[RepoBlob], named: set[str]) -> None:

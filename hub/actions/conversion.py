@@ -27,7 +27,6 @@ from django.utils import timezone
 from hub.actions.plain_copies import drop_plain_copies
 from hub.actions.shards import register_shard
 from hub.actions.xorbs import store_xorb
-from hub.auth import Actor
 from hub.errors import InvalidInput, StorageFull
 from hub.models import Blob, Repo, RepoBlob, RepoXorb
 from hub.site import store
@@ -197,7 +196,6 @@ def _store(xorb_hash: bytes, path: Path) -> XorbIndex:
 def _register(repos: list[Repo], file: ShardFile, xorbs: list[XorbIndex]) -> None:
     """The recipe for each repository that still holds the file, checked as if a client sent it."""
     data = build_shard([file], [dedup_xorb(index) for index in xorbs])
-    nobody = Actor(user=None, token=None)
     for repo in repos:
-        for _ in register_shard(repo=repo, actor=nobody, data=data, grants_right=False):
+        for _ in register_shard(repo=repo, data=data, grants_right=False):
             pass

@@ -12,13 +12,15 @@ from hub.actions.audit import record
 from hub.actions.commits import linked_sizes
 from hub.actions.refs import rebuild_copy
 from hub.actions.repos import drop_redirects
+from hub.actions.xorb_links import link_xorbs
 from hub.batches import in_batches
 from hub.errors import Conflict
-from hub.models import Namespace, Repo, RepoBlob, RepoXorb, User, XetFile
+from hub.models import Namespace, Repo, RepoBlob, User, XetFile
 from hub.names import validate_repo_name
 from hub.quotas import require_room, require_room_locked
 from hub.site import git_of, git_path
-from hub.usage import xorbs_used_by
+from hub.xet.chunk_ranges import used_chunks
+from hub.xet.content import find_xorbs
 
 _ROWS_AT_ONCE = 500
 
@@ -66,7 +68,7 @@ def duplicate_repo(
 def link_contents(*, source: Repo, target: Repo, oids: Collection[str]) -> set[str]:
     """Gives `target` the right to those of `oids` that `source` has; SHA-256 of those.
 
-    Readers of `target` may know the xorbs that these files use and readers of `source` knew.
+    Readers of `target` may know the chunks that these files use.
 
     Raises:
         QuotaExceeded: they do not fit; nothing was linked.
@@ -89,8 +91,6 @@ def _link_batch(source: Repo, target: Repo, oids: Iterable[str]) -> None:
     kept = RepoBlob.objects.filter(repo=target, blob_id__in=[one.blob_id for one in links])
     kept.exclude(condemned_at=None).update(condemned_at=None)
     files = XetFile.objects.filter(pk__in=[one.xet_file_id for one in links if one.xet_file_id])
-    known = source.xorb_links.filter(xorb__hash__in=xorbs_used_by(files))
-    RepoXorb.objects.bulk_create(
-        [RepoXorb(repo=target, xorb_id=pk) for pk in known.values_list("xorb_id", flat=True)],
-        ignore_conflicts=True,
-    )
+    used = used_chunks(files.values_list("terms", flat=True))
+    ids = find_xorbs(used)
+    link_xorbs(target, {ids[raw]: ranges for raw, ranges in used.items() if raw in ids})

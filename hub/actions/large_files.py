@@ -10,10 +10,10 @@ from hub import events
 from hub.actions.audit import record
 from hub.actions.metadata import refresh_repo_metadata
 from hub.actions.refs import copy_refs
+from hub.actions.xorb_links import relink_xorbs
 from hub.errors import InvalidInput
-from hub.models import Repo, RepoBlob, User, XetFile
+from hub.models import Repo, RepoBlob, User
 from hub.site import git_of
-from hub.usage import xorbs_used_by
 
 
 def delete_large_files(
@@ -52,10 +52,6 @@ def delete_large_files(
 
 
 def _drop_rights(repo: Repo, oids: Collection[str]) -> None:
-    """The rights to the contents, and to xorbs that no other file of the repository uses."""
-    links = RepoBlob.objects.filter(repo=repo)
-    gone = links.filter(blob__sha256__in=oids)
-    freed = xorbs_used_by(XetFile.objects.filter(repo_links__in=gone))
-    gone.delete()
-    freed -= xorbs_used_by(XetFile.objects.filter(repo_links__in=links))
-    repo.xorb_links.filter(xorb__hash__in=freed).delete()
+    """The rights to the contents, and to chunks that no other file of the repository uses."""
+    RepoBlob.objects.filter(repo=repo, blob__sha256__in=oids).delete()
+    relink_xorbs(repo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Generator, Iterable
 
 import numpy as np
 from django.conf import settings
@@ -10,14 +10,15 @@ from django.db import transaction
 
 from hub.actions.blobs import lock_contents
 from hub.actions.scrub import is_whole
+from hub.actions.xorb_links import link_xorbs
 from hub.actions.xorbs import ByteSource, hold_xorb, invalid_input
-from hub.auth import Actor
 from hub.batches import in_batches
 from hub.errors import InvalidInput, TooLarge
-from hub.models import Blob, Repo, RepoBlob, RepoXorb, XetFile, Xorb, XorbChunk
+from hub.models import Blob, Repo, RepoBlob, XetFile, Xorb, XorbChunk
 from hub.quotas import require_room, require_room_locked
 from hub.usage import linked_oids
 from hub.xet.checking import CheckedFile, Progress, ShardCheck
+from hub.xet.chunk_ranges import used_chunks
 from hub.xet.content import XetReader, find_xorbs, index_lookup
 from hub.xet.errors import FormatError
 from hub.xet.hashing import HASH_BYTES, format_hash
@@ -44,7 +45,7 @@ def read_shard_body(body: ByteSource) -> bytes:
 
 
 def register_shard(
-    *, repo: Repo, actor: Actor, data: bytes, grants_right: bool = True
+    *, repo: Repo, data: bytes, grants_right: bool = True
 ) -> Generator[Progress, None, bool]:
     """Register the files of a shard for `repo`: all of them, once every claim has proved true.
 
@@ -65,7 +66,7 @@ def register_shard(
         yield from check.run()
     except FormatError as error:
         raise invalid_input(error) from error
-    return _record(repo, actor, shard, check.files, xorb_ids, grants_right=grants_right)
+    return _record(repo, shard, check.files, xorb_ids, grants_right=grants_right)
 
 
 def _new_bytes(repo: Repo, shard: Shard) -> int:
@@ -120,7 +121,6 @@ def _known_digests(shard: Shard) -> dict[bytes, str]:
 
 def _record(
     repo: Repo,
-    actor: Actor,
     shard: Shard,
     files: list[CheckedFile],
     xorb_ids: dict[bytes, int],
@@ -135,8 +135,9 @@ def _record(
         if not files:
             return False
         is_news = _link_files(repo, files)
-        linked = _link_xorbs(repo, actor, shard, files, xorb_ids)
-        _index_chunks(shard, files, xorb_ids, linked)
+        used = used_chunks(file.terms.to_bytes() for file in files)
+        link_xorbs(repo, {xorb_ids[raw]: ranges for raw, ranges in used.items()})
+        _index_chunks(shard, files, xorb_ids, used.keys())
     return is_news
 
 
@@ -229,47 +230,13 @@ def _needs_recipe(xet_file_id: int | None) -> bool:
     return xet_file_id is None or not is_whole(XetFile.objects.get(pk=xet_file_id))
 
 
-def _link_xorbs(
-    repo: Repo,
-    actor: Actor,
-    shard: Shard,
-    files: list[CheckedFile],
-    xorb_ids: dict[bytes, int],
-) -> set[int]:
-    """Let readers of `repo` learn of the xorbs that its files use; row ids of those newly linked.
-
-    A file may use a few chunks of a xorb that belongs to repositories its uploader cannot read.
-    Such a xorb is not linked, or a question for one chunk would tell of all the others: only a
-    full list of its chunks, or a repository where they can be read, shows that nothing is given
-    away.
-    """
-    used = {xorb_ids[raw] for file in files for raw in file.terms.xorb_hashes()}
-    used -= set(_linked_among(used, repo__in=[repo.pk]))
-    listed = {xorb_ids[xorb.xorb_hash] for xorb in shard.xorbs}
-    readable = _linked_among(used - listed, repo__in=Repo.objects.visible_to(actor.user))
-    allowed = (used & listed) | set(readable)
-    rows = [RepoXorb(repo=repo, xorb_id=ident) for ident in sorted(allowed)]
-    RepoXorb.objects.bulk_create(rows, ignore_conflicts=True, batch_size=_ROWS_PER_QUERY)
-    return allowed
-
-
-def _linked_among(xorb_ids: set[int], **condition: object) -> list[int]:
-    ids = sorted(xorb_ids)
-    linked: list[int] = []
-    for at in range(0, len(ids), _ROWS_PER_QUERY):
-        part = ids[at : at + _ROWS_PER_QUERY]
-        links = RepoXorb.objects.filter(xorb_id__in=part, **condition)
-        linked += links.values_list("xorb_id", flat=True).distinct()
-    return linked
-
-
 def _index_chunks(
-    shard: Shard, files: list[CheckedFile], xorb_ids: dict[bytes, int], linked: set[int]
+    shard: Shard, files: list[CheckedFile], xorb_ids: dict[bytes, int], used: Collection[bytes]
 ) -> None:
     """Make the chunks that clients ask for answer deduplication queries."""
     rows = {file.first_chunk: None for file in files}
     for xorb in shard.xorbs:
-        if xorb_ids[xorb.xorb_hash] in linked:
+        if xorb.xorb_hash in used:
             rows.update(dict.fromkeys((raw, xorb.xorb_hash) for raw in _eligible(xorb)))
     XorbChunk.objects.bulk_create(
         [XorbChunk(chunk_hash=format_hash(raw), xorb_id=xorb_ids[xorb]) for raw, xorb in rows],

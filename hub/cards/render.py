@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import markdown_it
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -30,7 +30,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from hub.cards.code_blocks import CODE_CLASSES, CodeBlocks
 from hub.cards.front_matter import split_body
 
-RENDERER = f"1 {markdown_it.__version__} {nh3.__version__}"
+RENDERER = f"1 {version('markdown-it-py')} {version('nh3')}"
 """What made a piece of HTML. Raise the first number with every change of what is made or let
 through: HTML that was kept from before is then made anew."""
 

@@ -28,10 +28,12 @@ class Xorb(models.Model):
 
 
 class RepoXorb(models.Model):
-    """A repository whose readers may know of this xorb: a file of it uses the xorb."""
+    """A repository whose readers may know of chunks of this xorb: files of it use them."""
 
     repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="xorb_links")
     xorb = models.ForeignKey(Xorb, on_delete=models.CASCADE, related_name="repo_links")
+    used = models.BinaryField(default=b"")
+    """Those chunks, packed by hub.xet.chunk_ranges; the xorb may have others that are secret."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repo", "xorb"], name="repo_xorb_unique")]

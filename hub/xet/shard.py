@@ -9,6 +9,7 @@ stored bytes of a xorb and the flags of its chunks at 0, so neither is looked at
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -254,17 +255,34 @@ def build_shard(
     )
 
 
-def dedup_xorb(index: XorbIndex, hmac_key: bytes = ZERO_KEY) -> ShardXorb:
-    """The record of a stored xorb for a deduplication answer, its chunk hashes keyed."""
-    hashes = (index.hash_at(chunk) for chunk in range(index.count))
-    lengths = np.array(index.lengths(), dtype=np.uint32)
+def dedup_xorb(
+    index: XorbIndex, hmac_key: bytes = ZERO_KEY, shown: Sequence[tuple[int, int]] | None = None
+) -> ShardXorb:
+    """The record of a stored xorb for a deduplication answer, its chunk hashes keyed.
+
+    Args:
+        shown: ranges of chunks to name, in order; all if None. Others keep their place, as terms
+            count chunks, with noise for a hash and 1 for a length.
+    """
+    shown = [(0, index.count)] if shown is None else shown
+    count = shown[-1][1] if shown else 0
+    hashes = bytearray(os.urandom(count * HASH_BYTES))
+    lengths = np.ones(count, dtype=np.uint32)
+    stored_bytes = 0
+    for start, end in shown:
+        keyed = b"".join(keyed_hash(hmac_key, index.hash_at(at)) for at in range(start, end))
+        hashes[start * HASH_BYTES : end * HASH_BYTES] = keyed
+        lengths[start:end] = index.lengths(start, end)
+        first, last = index.byte_range(start, end)
+        stored_bytes += last - first
+    ends = np.cumsum(lengths, dtype=np.uint32)
     return ShardXorb(
         index.xorb_hash,
-        b"".join(keyed_hash(hmac_key, raw) for raw in hashes),
-        index.unpacked_ends - lengths,
+        bytes(hashes),
+        ends - lengths,
         lengths,
-        index.unpacked_bytes,
-        index.size_bytes,
+        int(lengths.sum()),
+        stored_bytes,
     )
 
 

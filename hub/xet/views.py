@@ -139,7 +139,7 @@ def _xorb_head(grant: CasGrant, xorb_hash: str) -> HttpResponse:
 def shards_v1(request: HttpRequest) -> HttpResponse:
     """`POST /v1/shards`: register files, answer when all is checked."""
     grant = _grant(request, needs_write=True)
-    steps = register_shard(repo=grant.repo, actor=grant.actor, data=_shard_body(request))
+    steps = register_shard(repo=grant.repo, data=_shard_body(request))
     while True:
         try:
             next(steps)
@@ -152,7 +152,7 @@ def shards_v1(request: HttpRequest) -> HttpResponse:
 def shards_v2(request: HttpRequest) -> StreamingHttpResponse:
     """`POST /v2/shards`: the same as a stream of events, whose errors users get to read."""
     grant = _grant(request, needs_write=True)
-    steps = register_shard(repo=grant.repo, actor=grant.actor, data=_shard_body(request))
+    steps = register_shard(repo=grant.repo, data=_shard_body(request))
     return StreamingHttpResponse(
         shard_events(steps),
         content_type="application/x-ndjson",

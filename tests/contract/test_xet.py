@@ -106,7 +106,7 @@ def call(code: str, **names: Any) -> str:
 
 
 def upload(client: Client, source: str = "model.bin", **options: Any) -> Any:
-    repo = f"{client.user}/model"
+    repo = f"{client.user}/{options.pop('name', 'model')}"
     names = {"repo": repo, "source": source, "private": options.pop("private", False)}
     return client.run(call(UPLOAD, **names), **options)
 
@@ -207,6 +207,22 @@ def test_nothing_is_deduplicated_against_what_one_may_not_read(make_client: Any)
         call(DOWNLOAD, repo=f"{owner.user}/model", source="model.bin", target="got2"), check=False
     )
     assert "RepositoryNotFoundError" in failed.stderr
+
+
+def test_a_public_part_of_a_private_file_is_shared_and_no_more(make_client: Any) -> None:
+    """The real client takes an answer in which the chunks of the private rest have no name."""
+    owner, stranger = make_client("owner"), make_client("stranger")
+    content = noise(48 * MIB, seed=91)
+    owner.write("model.bin", content)
+    upload(owner, private=True)
+    owner.write("model.bin", content[24 * MIB :])
+    upload(owner, name="part")
+    before = stored_bytes(owner.site)
+    stranger.write("model.bin", content[24 * MIB :] + noise(MIB, seed=92))
+    upload(stranger)
+    assert stored_bytes(owner.site) - before < 4 * MIB
+    stranger.forget()
+    assert download(stranger, f"{stranger.user}/model") == content[24 * MIB :] + noise(MIB, seed=92)
 
 
 def test_a_server_that_lost_its_xorbs_says_what_to_do(make_client: Any) -> None:

@@ -39,9 +39,7 @@ def repo(cast):
 def send(cast, repo):
     xorb = make_xorb(split(DATA))
     store_xorb(xorb_hash=format_hash(xorb.hash), body=Body(xorb.body))
-    for _ in register_shard(
-        repo=repo, actor=cast.actor("owner"), data=make_shard([whole_file(xorb)], [xorb])
-    ):
+    for _ in register_shard(repo=repo, data=make_shard([whole_file(xorb)], [xorb])):
         pass
 
 

@@ -13,14 +13,17 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.actions.copies import link_contents
+from hub.actions.large_files import delete_large_files
 from hub.actions.repos import delete_repo
 from hub.errors import NotFound
 from hub.models import AccessToken, Repo, TokenScope, XetFile, Xorb
 from hub.site import store
+from hub.xet.chunk_ranges import unpack_ranges
 from hub.xet.content import _cached_index, stream_xet_file, xorb_key
 from hub.xet.errors import FormatError
 from hub.xet.hashing import format_hash, keyed_hash
-from hub.xet.shard import ShardFile, parse_shard
+from hub.xet.shard import Shard, ShardFile, ShardXorb, parse_shard
 from hub.xet.xorb import decode_range
 from tests.support.cas import CasClient
 from tests.support.cast import Cast
@@ -251,13 +254,22 @@ def test_the_first_chunk_of_a_file_finds_its_xorbs(stored: Stored, prefix: str) 
     assert shard.footer.key_expires_at - shard.footer.created_at == 7 * 24 * 3600
     by_hash = {xorb.xorb_hash: xorb for xorb in shard.xorbs}
     assert set(by_hash) == {xorb.hash for xorb in XORBS}
-    for made in XORBS:
-        hidden = [
-            keyed_hash(shard.footer.hmac_key, made.index.hash_at(at))
-            for at in range(made.index.count)
-        ]
-        assert by_hash[made.hash].chunk_hashes == b"".join(hidden)
-        assert by_hash[made.hash].lengths.tolist() == made.index.lengths()
+    for made, used in zip(XORBS, ({*range(6)}, {*range(3)}, {1}), strict=True):
+        told = by_hash[made.hash]
+        assert named(told, made, shard) == used
+        lengths = made.index.lengths(0, max(used) + 1)
+        assert told.lengths.tolist() == [n if at in used else 1 for at, n in enumerate(lengths)]
+
+
+def named(told: ShardXorb, made: MadeXorb, shard: Shard) -> set[int]:
+    """The chunks of a xorb, by their place, that an answer names there."""
+    assert shard.footer is not None
+    parts = split(told.chunk_hashes, 32)
+    hidden = [keyed_hash(shard.footer.hmac_key, raw) for raw in split(made.index.chunk_hashes, 32)]
+    assert not {*parts} & {*split(made.index.chunk_hashes, 32)}
+    found = {at for at, raw in enumerate(parts) if raw == hidden[at]}
+    assert {*parts} & {*hidden} == {hidden[at] for at in found}
+    return found
 
 
 def test_other_chunks_are_not_indexed(stored: Stored) -> None:
@@ -289,7 +301,52 @@ def test_one_known_chunk_does_not_reveal_the_xorb(cast: Cast, stored: Stored) ->
     one = make_file((XORBS[0], 1, 2))
     assert mine.put_shard(make_shard([one])).json() == {"result": 1}
     assert rebuild(mine.reconstruction(one.file_hash).json()) == XORBS[0].data(1, 2)
-    assert mine.query_chunk(XORBS[0].index.hash_at(1)).status_code == 404
+    answer = parse_shard(mine.query_chunk(XORBS[0].index.hash_at(1)).getvalue())
+    [told] = answer.xorbs
+    assert named(told, XORBS[0], answer) == {1}
+    assert told.lengths.tolist() == [1, len(XORBS[0].chunks[1])]
+
+
+def test_a_public_file_tells_nothing_of_a_private_one_that_shares_its_xorb(
+    cast: Cast, stored: Stored
+) -> None:
+    """Also where its uploader may read both, and lists the whole xorb."""
+    public = cast.public_repo()
+    writer = CasClient.for_repo(cast.owner, public)
+    one = make_file((XORBS[0], 2, 4))
+    upload(writer, one, XORBS[:1])
+    stranger = CasClient.for_repo(cast.stranger, public, scope="read")
+    answer = parse_shard(stranger.query_chunk(XORBS[0].index.hash_at(2)).getvalue())
+    [told] = answer.xorbs
+    assert named(told, XORBS[0], answer) == {2, 3}
+    for private in (0, 1, 5, 6):
+        assert stranger.query_chunk(XORBS[0].index.hash_at(private)).status_code == 404
+    reader = CasClient.for_repo(cast.reader, public, scope="read")
+    answer = parse_shard(reader.query_chunk(XORBS[0].index.hash_at(1)).getvalue())
+    by_hash = {xorb.xorb_hash: xorb for xorb in answer.xorbs}
+    assert named(by_hash[XORBS[0].hash], XORBS[0], answer) == {*range(6)}
+
+
+def test_what_a_deleted_file_used_is_named_no_more(cast: Cast) -> None:
+    repo = make_repo(cast.owner)
+    client = CasClient.for_repo(cast.owner, repo)
+    kept, gone = make_file((XORBS[0], 0, 2)), make_file((XORBS[0], 1, 5), (XORBS[1], 0, 1))
+    upload(client, kept, XORBS[:1])
+    upload(client, gone, XORBS[:2])
+    delete_large_files(repo=repo, oids=[gone.sha256], rewrite_history=False, acting_user=cast.owner)
+    assert client.query_chunk(XORBS[0].index.hash_at(2)).status_code == 404
+    answer = parse_shard(client.query_chunk(XORBS[0].index.hash_at(0)).getvalue())
+    [told] = answer.xorbs
+    assert named(told, XORBS[0], answer) == {0, 1}
+
+
+def test_a_copied_file_brings_no_more_than_its_chunks(cast: Cast, stored: Stored) -> None:
+    part = make_file((XORBS[0], 4, 6))
+    upload(stored.writer, part)
+    target = make_repo(cast.owner, is_private=True)
+    link_contents(source=stored.repo, target=target, oids=[part.sha256])
+    [link] = target.xorb_links.all()
+    assert unpack_ranges(link.used) == [(4, 6)]
 
 
 @pytest.mark.parametrize("first_is_asked_for", [True, False])

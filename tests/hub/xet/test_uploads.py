@@ -363,7 +363,7 @@ def test_damaged_stored_bytes_do_not_become_a_file(cas: CasClient, kept: Kept) -
 def test_a_xorb_deleted_during_the_check_is_noticed(cast: Cast, cas: CasClient, kept: Kept) -> None:
     cas.put_xorb(XORB)
     repo = cast.organization.namespace.repos.get()
-    steps = register_shard(repo=repo, actor=cast.actor("owner"), data=make_shard([HONEST], [XORB]))
+    steps = register_shard(repo=repo, data=make_shard([HONEST], [XORB]))
     next(steps)
     Xorb.objects.all().delete()
     with pytest.raises(Exception, match="upload again"):
@@ -375,7 +375,7 @@ def test_a_stopped_check_leaves_nothing(cast: Cast, cas: CasClient, kept: Kept) 
     cas.put_xorb(XORB)
     before = kept()
     repo = cast.organization.namespace.repos.get()
-    steps = register_shard(repo=repo, actor=cast.actor("owner"), data=make_shard([HONEST], [XORB]))
+    steps = register_shard(repo=repo, data=make_shard([HONEST], [XORB]))
     next(steps)
     steps.close()
     assert kept() == before
