@@ -43,6 +43,8 @@ def register_blob(*, repo: Repo, received: Received) -> Blob:
         "is_plain": True,
         "condemned_at": None,
         "quarantined_at": None,
+        "conversion_failures": 0,
+        "conversion_failed_at": None,
     }
     with transaction.atomic():
         blob, _ = Blob.objects.select_for_update().update_or_create(

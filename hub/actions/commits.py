@@ -169,14 +169,15 @@ def _commit_of(git: Repository, branch: str, parent: str | None) -> str:
     raise ParentMoved(parent, head)
 
 
-def linked_sizes(repo: Repo, oids: Iterable[str]) -> dict[str, int]:
+def linked_sizes(repo: Repo, oids: Iterable[str], *, with_damaged: bool = False) -> dict[str, int]:
     """Size by SHA-256 of those `oids` that `repo` has been sent; damaged ones are left out.
 
     Whoever asks is about to rely on them: marks of the collection are taken off.
     """
     sizes: dict[str, int] = {}
     for some in in_batches(sorted(set(oids)), _OIDS_PER_QUERY):
-        links = RepoBlob.objects.filter(repo=repo, blob__sha256__in=some, blob__quarantined_at=None)
+        links = RepoBlob.objects.filter(repo=repo, blob__sha256__in=some)
+        links = links if with_damaged else links.filter(blob__quarantined_at=None)
         _take_marks_off(links)
         sizes.update(links.values_list("blob__sha256", "blob__size_bytes"))
     return sizes

@@ -16,17 +16,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import IntegrityError
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from hub.actions.plain_copies import drop_plain_copies
 from hub.actions.shards import register_shard
 from hub.actions.xorbs import store_xorb
+from hub.claims import claim
 from hub.errors import InvalidInput, StorageFull
 from hub.models import Blob, Repo, RepoBlob, RepoXorb
 from hub.site import store
@@ -40,12 +41,13 @@ from hub.xet.repacking import Place, Repacker, read_encoded
 from hub.xet.shard import ShardFile, build_shard, dedup_xorb
 
 MAX_FAILURES = 3
+GIVEN_UP_FOR = timedelta(days=30)
+"""Later the encoder, or what was wrong with this machine, may have been mended."""
 
 _MAX_BYTES = 64 * 1024**3
 """The chunk list of a larger file does not fit into one shard."""
 _XORBS_LOOKED_AT = 128
 _ENCODER_LIMIT_S = 3 * 3600
-_CLAIM_S = 4 * 3600
 _FILES_PER_SWEEP = 20
 _SPARE_BYTES = 256 * 1024**2
 
@@ -53,9 +55,15 @@ logger = logging.getLogger(__name__)
 
 
 def convert_repo(*, repo_id: int) -> int:
-    """Convert what a repository was sent plain; how many files."""
-    blobs = _candidates().filter(repo_links__repo_id=repo_id)
-    return sum(convert_blob(blob_id=pk) for pk in blobs.values_list("pk", flat=True))
+    """Convert what a repository was sent plain; how many files.
+
+    A file that the disk has no room for waits; the others do not.
+
+    Raises:
+        StorageUnavailable: nothing of the rest has changed; a later sweep tries again.
+    """
+    blobs = _candidates().filter(repo_links__repo_id=repo_id).order_by("size_bytes", "pk")
+    return sum(map(_convert_or_wait, list(blobs.values_list("pk", flat=True))))
 
 
 def sweep_conversions() -> int:
@@ -63,16 +71,14 @@ def sweep_conversions() -> int:
 
     One sweep runs at a time. A file that the disk has no room for waits; the others do not.
     """
-    if not cache.add("sweep-conversions", 1, _CLAIM_S):
-        return 0
-    try:
+    with claim("sweep-conversions") as is_ours:
+        if not is_ours:
+            return 0
         if settings.DROP_PLAIN_COPIES:
             drop_plain_copies()
         due = _candidates().filter(size_bytes__lte=_most_bytes()).order_by("pk")
         ids = list(due.values_list("pk", flat=True)[:_FILES_PER_SWEEP])
         return sum(map(_convert_or_wait, ids))
-    finally:
-        cache.delete("sweep-conversions")
 
 
 def _convert_or_wait(blob_id: int) -> bool:
@@ -93,17 +99,22 @@ def convert_blob(*, blob_id: int) -> bool:
         StorageFull, StorageUnavailable: nothing has changed; a later sweep tries again.
     """
     blob = _candidates().filter(pk=blob_id).first()
-    if blob is None or not cache.add(f"convert:{blob_id}", 1, _CLAIM_S):
+    if blob is None:
         return False
+    with claim(f"convert:{blob_id}") as is_ours:
+        return is_ours and _convert_claimed(blob)
+
+
+def _convert_claimed(blob: Blob) -> bool:
     try:
         _require_space(blob)
         _convert(blob)
     except (FormatError, InvalidInput, KeyMissing, subprocess.SubprocessError):
         logger.exception("the file %s could not be converted", blob.sha256)
-        Blob.objects.filter(pk=blob.pk).update(conversion_failures=F("conversion_failures") + 1)
+        Blob.objects.filter(pk=blob.pk).update(
+            conversion_failures=F("conversion_failures") + 1, conversion_failed_at=timezone.now()
+        )
         return False
-    finally:
-        cache.delete(f"convert:{blob_id}")
     return True
 
 
@@ -112,12 +123,15 @@ def _candidates() -> QuerySet[Blob]:
         is_plain=True,
         converted_at=None,
         condemned_at=None,
-        conversion_failures__lt=MAX_FAILURES,
         size_bytes__range=(settings.CONVERT_MIN_BYTES, _MAX_BYTES),
     )
     if not settings.CONVERT_LFS:
         return blobs.none()
-    return blobs.filter(Exists(RepoBlob.objects.filter(blob=OuterRef("pk"))))
+    given_up = Q(
+        conversion_failures__gte=MAX_FAILURES,
+        conversion_failed_at__gte=timezone.now() - GIVEN_UP_FOR,
+    )
+    return blobs.exclude(given_up).filter(Exists(RepoBlob.objects.filter(blob=OuterRef("pk"))))
 
 
 def _convert(blob: Blob) -> None:
@@ -128,7 +142,8 @@ def _convert(blob: Blob) -> None:
         repacker = Repacker(known, _store, folder)
         file = repacker.repack(encoded, blob.sha256)
     _register(repos, file, repacker.new_xorbs)
-    Blob.objects.filter(pk=blob.pk).update(converted_at=timezone.now())
+    done = {"converted_at": timezone.now(), "conversion_failures": 0, "conversion_failed_at": None}
+    Blob.objects.filter(pk=blob.pk).update(**done)
 
 
 def _require_space(blob: Blob) -> None:

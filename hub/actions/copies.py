@@ -68,13 +68,15 @@ def duplicate_repo(
 def link_contents(*, source: Repo, target: Repo, oids: Collection[str]) -> set[str]:
     """Gives `target` the right to those of `oids` that `source` has; SHA-256 of those.
 
-    Readers of `target` may know the chunks that these files use.
+    Readers of `target` may know the chunks that these files use. Damaged files are damaged there,
+    too, and whole again for both once somebody sends their content.
 
     Raises:
         QuotaExceeded: they do not fit; nothing was linked.
     """
-    sizes = linked_sizes(source, oids)
-    new_bytes = sum(sizes.values()) - sum(linked_sizes(target, sizes).values())
+    sizes = linked_sizes(source, oids, with_damaged=True)
+    known = linked_sizes(target, sizes, with_damaged=True)
+    new_bytes = sum(sizes.values()) - sum(known.values())
     with transaction.atomic():
         require_room_locked(target, new_bytes)
         for some in in_batches(sorted(sizes), _ROWS_AT_ONCE):

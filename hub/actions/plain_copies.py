@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from hub import tasks
 from hub.actions.scrub import forget_broken_recipes, is_whole
+from hub.claims import claim
 from hub.doorbell import ring
 from hub.models import Blob, XetFile, Xorb
 from hub.site import store
@@ -30,7 +31,6 @@ PLAIN_GRACE = timedelta(hours=24)
 """For which a plain copy outlives its conversion: signed addresses of it are still in use."""
 
 _NOTED_FOR_S = 3600
-_CLAIM_S = 4 * 3600
 _DROPPED_AT_ONCE = 1000
 
 
@@ -59,9 +59,9 @@ def make_plain_copy(*, blob_id: int) -> bool:
     recipe = XetFile.objects.filter(sha256=blob.sha256).first() if blob else None
     if blob is None or recipe is None or not _has_room(blob.size_bytes):
         return False
-    if not cache.add(f"plain-copy:{blob_id}", 1, _CLAIM_S):
-        return False
-    try:
+    with claim(f"plain-copy:{blob_id}") as is_ours:
+        if not is_ours:
+            return False
         received = receive(
             _Pieces(stream_xet_file(recipe)),
             staging_dir=settings.STAGING_DIR,
@@ -70,8 +70,6 @@ def make_plain_copy(*, blob_id: int) -> bool:
             expected_sha256=blob.sha256,
         )
         store().put_file(blob.store_key, received.path)
-    finally:
-        cache.delete(f"plain-copy:{blob_id}")
     return _keep_plain(blob)
 
 

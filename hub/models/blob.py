@@ -29,6 +29,8 @@ class Blob(models.Model):
     plain_read_at = models.DateTimeField(null=True, blank=True)
     """When somebody last fetched the whole content plain, to the hour."""
     conversion_failures = models.PositiveSmallIntegerField(default=0)
+    conversion_failed_at = models.DateTimeField(null=True, blank=True)
+    """When it last failed; a good while later it is tried again."""
 
     def __str__(self) -> str:
         return self.sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from config.doctor import Level, check_content
+from hub import claims
 from hub.actions import conversion
 from hub.actions.blobs import register_blob, sweep_uploads
 from hub.actions.collection import collect_garbage
@@ -24,7 +26,7 @@ from hub.actions.large_files import delete_large_files
 from hub.actions.plain_copies import drop_plain_copies
 from hub.content import open_content
 from hub.errors import StorageFull
-from hub.models import Blob, RepoXorb, XetFile, Xorb
+from hub.models import Blob, Repo, RepoXorb, XetFile, Xorb
 from hub.site import git_of, store
 from hub.storage import Received
 from hub.storage.errors import StorageUnavailable
@@ -209,8 +211,7 @@ def test_full_disk_is_no_failure_of_the_file(repo, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda path: usage)
         for _ in range(conversion.MAX_FAILURES + 1):
-            with pytest.raises(StorageFull):
-                convert_repo(repo_id=repo.pk)
+            assert convert_repo(repo_id=repo.pk) == 0
     assert Blob.objects.get().conversion_failures == 0
     assert convert_repo(repo_id=repo.pk) == 1
 
@@ -230,6 +231,56 @@ def test_file_without_room_holds_up_neither_others_nor_the_dropping(repo, monkey
     assert sweep_conversions() == 1
     assert len(tried) == 2
     assert Blob.objects.filter(is_plain=False).count() == 1
+
+
+def test_a_large_file_without_room_does_not_keep_the_small_ones_waiting(repo, monkeypatch):
+    commit_large(repo, {"b.bin": noise(1_500_000), "c.bin": noise(1_400_000, seed=1)})
+    usage = type("Usage", (), {"free": conversion._SPARE_BYTES + 2 * len(DATA) - 2})
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: usage)
+        assert convert_repo(repo_id=repo.pk) == 2
+    assert Blob.objects.get(converted_at=None).size_bytes == len(DATA)
+
+
+@pytest.mark.parametrize("name", ["sweep-conversions", "convert:{pk}"])
+def test_what_a_dead_process_had_claimed_is_free_again_soon(repo, name):
+    key = "claim:" + name.format(pk=Blob.objects.get().pk)
+    cache.add(key, "of the dead", claims.LEASE_S)
+    assert sweep_conversions() == 0
+    cache.touch(key, 1)
+    deadline = time.monotonic() + 30
+    while not (done := sweep_conversions()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert done == 1
+
+
+def fail_always(monkeypatch):
+    def broken(*args):
+        raise subprocess.SubprocessError
+
+    monkeypatch.setattr(conversion, "_encoded", broken)
+    for _ in range(conversion.MAX_FAILURES):
+        assert convert_repo(repo_id=Repo.objects.get().pk) == 0
+    assert Blob.objects.get().conversion_failures == conversion.MAX_FAILURES
+
+
+def test_a_file_given_up_is_tried_again_a_month_later(repo, monkeypatch):
+    with monkeypatch.context() as patch:
+        fail_always(patch)
+    assert sweep_conversions() == 0
+    Blob.objects.update(conversion_failed_at=timezone.now() - timedelta(days=31))
+    assert sweep_conversions() == 1
+    assert Blob.objects.get().conversion_failures == 0
+
+
+def test_a_file_sent_again_is_tried_again(repo, monkeypatch):
+    with monkeypatch.context() as patch:
+        fail_always(patch)
+    path = Path(settings.STAGING_DIR) / "again"
+    path.write_bytes(DATA)
+    blob = Blob.objects.get()
+    register_blob(repo=repo, received=Received(path, len(DATA), blob.sha256))
+    assert sweep_conversions() == 1
 
 
 def test_file_deleted_for_good_meanwhile_does_not_come_back(ada, repo, monkeypatch):

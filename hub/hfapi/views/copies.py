@@ -116,6 +116,8 @@ def _fault(source: Repo, file: dict[str, Any]) -> str | None:
     link = blob_link(source, str(oid)) if is_lfs_oid(oid) else None
     if link is None:
         return "The source has no such file."
+    if link.blob.quarantined_at is not None:
+        return "The file is damaged in the source; upload it again."
     known = link.xet_file.file_hash if link.xet_file else None
     if file.get("xetHash") and known and file["xetHash"] != known:
         return "The Xet hash is not that of this file."

@@ -7,8 +7,18 @@ import json
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from hub.models import AuditEntry, Namespace, Repo, RepoBlob, RepoRedirect, RepoXorb, TokenScope
+from hub.models import (
+    AuditEntry,
+    Blob,
+    Namespace,
+    Repo,
+    RepoBlob,
+    RepoRedirect,
+    RepoXorb,
+    TokenScope,
+)
 from hub.site import git_of, git_path, store
 from tests.hub.hfapi.conftest import HubApi
 from tests.support.cast import ROLES, Cast
@@ -85,6 +95,20 @@ def test_a_duplicate_holds_the_same_and_goes_its_own_way(cast: Cast, repo_type: 
     gone = {"type": repo_type, "organization": "guild", "name": "thing"}
     assert HubApi(cast.token("owner")).send("DELETE", "/api/repos/delete", gone).status_code == 200
     assert read(api, f"{copy.url_path}/resolve/main/light.bin") == LIGHT
+
+
+def test_damaged_files_go_along_and_heal_together(cast: Cast, owner_api: HubApi) -> None:
+    make_thing(cast)
+    Blob.objects.filter(sha256=LIGHT_OID).update(quarantined_at=timezone.now())
+    owner_api.post("/api/models/guild/thing/duplicate", {"repository": "olive/copy"})
+    for address in ("/guild/thing", "/olive/copy"):
+        answer = owner_api.get(f"{address}/resolve/main/light.bin")
+        assert (answer.status_code, answer["X-Error-Code"]) == (410, "ContentDamaged")
+    make_repo(cast.owner, "target")
+    failed = copy_call(owner_api, LIGHT_OID).json()["failed"]
+    assert [(row["sha256"], "damaged" in row["error"]) for row in failed] == [(LIGHT_OID, True)]
+    Blob.objects.update(quarantined_at=None)
+    assert read(owner_api, "/olive/copy/resolve/main/light.bin") == LIGHT
 
 
 def test_visibility_is_the_callers_choice(cast: Cast) -> None:
