@@ -276,6 +276,7 @@ def test_long_discussion_takes_few_queries(cast: Cast, django_assert_max_num_que
         comment = add_comment(discussion=scene.pull, text=f"c{number}", acting_user=cast.stranger)
         edit_comment(event=comment, text=f"d{number}", acting_user=cast.stranger)
         open_discussion(repo=scene.repo, title="T", description="", acting_user=cast.reader)
+    HubApi(None).get(f"{scene.path}/2")  # keeps the HTML, as the end of a transaction would have
     with django_assert_max_num_queries(6):
         assert len(HubApi(None).get(f"{scene.path}/2?diff=1").json()["events"]) == 18
     with django_assert_max_num_queries(4):
