@@ -21,9 +21,10 @@ from kombu.exceptions import OperationalError
 from config.checks import GIT_MINIMUM, QUEUES, git_version
 from evaluation.models import Worker
 from hub.models import Ref, Repo
+from hub.models.repo import DUE_CLUTTER
 from hub.site import git_of, git_path, store
 from hub.storage.errors import StorageError
-from hub.usage import damaged_contents, missing_contents
+from hub.usage import damaged_contents, missing_contents, scattered_repos
 from hub.vcs.errors import VcsError
 
 GIB = 1024**3
@@ -31,6 +32,9 @@ DISK_FAIL_BYTES = 1 * GIB
 DISK_WARN_BYTES = 10 * GIB
 PING_TIMEOUT_S = 2.0
 CONTENT_LIMIT = 200
+REPOS_NAMED = 100
+LATE_CLUTTER = 5 * DUE_CLUTTER
+"""More than grows within the hour that a repository may rest."""
 UP_HINT = "Start the site with `make run`, or set REDIS_URL to your own server."
 
 
@@ -63,6 +67,7 @@ def examine(*, repo_limit: int | None) -> Iterator[Finding]:
     yield from check_store()
     if all(finding.level != Level.FAIL for finding in database):
         yield from check_git_copy(repo_limit=repo_limit)
+        yield from check_upkeep()
         yield from check_content()
     yield from check_git()
     yield from check_cage()
@@ -159,6 +164,18 @@ def check_git_copy(*, repo_limit: int | None) -> Iterator[Finding]:
         yield Finding("git copy", Level.FAIL, "the database lags behind: " + _names(stale), mend)
     if not missing and not damaged and not stale:
         yield Finding("git copy", Level.OK, f"{seen} repositories agree with the database")
+
+
+def check_upkeep() -> Iterator[Finding]:
+    """No git repository has become slow for want of repacking."""
+    late = scattered_repos().filter(git_clutter__gte=LATE_CLUTTER).select_related("namespace")
+    names = [repo.full_name for repo in late[:REPOS_NAMED]]
+    if names:
+        mend = "Run `python manage.py storage repack`, and look at the log of the hub worker."
+        text = f"git is slow where nobody repacks: {_names(names)}"
+        yield Finding("git upkeep", Level.WARN, text, mend)
+    else:
+        yield Finding("git upkeep", Level.OK, "no git repository waits long to be repacked")
 
 
 def check_content() -> Iterator[Finding]:

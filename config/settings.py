@@ -168,6 +168,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-search": {"task": "hub.tasks.sweep_search", "schedule": 60.0},
     "sweep-uploads": {"task": "hub.tasks.sweep_uploads", "schedule": 3600.0},
     "measure-new-repos": {"task": "hub.tasks.measure_new_repos", "schedule": 600.0},
+    "sweep-repacks": {"task": "hub.tasks.sweep_repacks", "schedule": 900.0},
     "sweep-conversions": {"task": "hub.tasks.sweep_conversions", "schedule": 600.0},
     "scrub-storage": {"task": "hub.tasks.scrub_storage", "schedule": 3600.0},
     "collect-garbage": {"task": "hub.tasks.collect_garbage", "schedule": 86_400.0},
@@ -208,6 +209,8 @@ MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=2 * 1024**3)
 MAX_PUSH_OBJECTS = env.int("MAX_PUSH_OBJECTS", default=500_000)
 MAX_PUSH_REFS = env.int("MAX_PUSH_REFS", default=1000)
 GIT_TIME_LIMIT_S = env.int("GIT_TIME_LIMIT_S", default=3600)
+GIT_REPACK_LIMIT_S = env.int("GIT_REPACK_LIMIT_S", default=1800)
+"""For how long git may take to join the objects of one repository."""
 GIT_MEMORY_LIMIT_BYTES = env.int("GIT_MEMORY_LIMIT_BYTES", default=2 * 1024**3)
 """What one git process that serves a clone or a push may use, and for how long."""
 MAX_SCAN_FILE_BYTES = env.int("MAX_SCAN_FILE_BYTES", default=8 * 1024**3)

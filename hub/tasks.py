@@ -7,6 +7,7 @@ from celery import shared_task
 SCAN_LIMIT_S = 1800
 COLLECTION_LIMIT_S = 6 * 3600
 SCRUB_LIMIT_S = 3000
+REPACK_LIMIT_S = 2 * 3600
 CONVERSION_LIMIT_S = 4 * 3600
 
 
@@ -110,6 +111,14 @@ def measure_new_repos() -> None:
     from hub.actions import quotas
 
     quotas.measure_new_repos()
+
+
+@shared_task(ignore_result=True, time_limit=REPACK_LIMIT_S)
+def sweep_repacks() -> None:
+    """Joins the objects of repositories that were written to often."""
+    from hub.actions import upkeep
+
+    upkeep.sweep_repacks()
 
 
 @shared_task(ignore_result=True, time_limit=CONVERSION_LIMIT_S)

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 
 from hub.batches import in_batches
 from hub.models import Blob, Namespace, Repo, RepoBlob, XetFile, Xorb
+from hub.models.repo import DUE_CLUTTER
 from hub.site import store
 from hub.xet.content import xorb_key
 from hub.xet.hashing import HASH_BYTES, format_hash, parse_hash
@@ -40,6 +41,8 @@ class StorageTotals:
     logical_large_bytes: int
     """Of large contents, counted again for each repository that was sent them."""
     logical_git_bytes: int
+    scattered_count: int
+    """Git repositories that are to be repacked."""
     plain_count: int
     plain_bytes: int
     xorb_count: int
@@ -98,6 +101,7 @@ def storage_totals() -> StorageTotals:
     return StorageTotals(
         logical_large_bytes=_total(RepoBlob.objects.all(), "blob__size_bytes"),
         logical_git_bytes=_total(Repo.objects.all(), "git_bytes"),
+        scattered_count=scattered_repos().count(),
         plain_count=plain["n"],
         plain_bytes=plain["size"],
         xorb_count=xorbs["n"],
@@ -106,6 +110,11 @@ def storage_totals() -> StorageTotals:
         condemned_bytes=condemned_bytes(),
         quarantined_count=quarantined_count(),
     )
+
+
+def scattered_repos() -> QuerySet[Repo]:
+    """Repositories whose objects lie in so many files that git is slow, the worst first."""
+    return Repo.objects.filter(git_clutter__gte=DUE_CLUTTER).order_by("-git_clutter", "pk")
 
 
 def linked_blobs() -> QuerySet[Blob]:

@@ -65,6 +65,10 @@ class RepoQuerySet(models.QuerySet["Repo"]):
         )
 
 
+DUE_CLUTTER = 2_000
+"""With so much of it a git repository is repacked: loose objects, or a hundredth as many packs."""
+
+
 def new_storage_key() -> str:
     return uuid.uuid4().hex
 
@@ -103,6 +107,10 @@ class Repo(models.Model):
     """Of the files at the head of the default branch."""
     git_bytes = models.PositiveBigIntegerField(default=0)
     """What the git repository takes on disk, measured after each change of a ref."""
+    git_clutter = models.PositiveIntegerField(null=True)
+    """Into how many files its objects are scattered, measured with `git_bytes`."""
+    repacked_at = models.DateTimeField(null=True)
+    """When git last set about joining them."""
     description = models.CharField(max_length=500, blank=True)
     card_data = models.JSONField(default=dict)
     tags = models.JSONField(default=list)
@@ -127,6 +135,11 @@ class Repo(models.Model):
             models.Index(fields=_listed("downloads"), name="repo_by_downloads"),
             models.Index(fields=_listed("likes"), name="repo_by_likes"),
             models.Index(fields=_listed("trending_score"), name="repo_by_trending"),
+            models.Index(
+                fields=["-git_clutter"],
+                condition=Q(git_clutter__gte=DUE_CLUTTER),
+                name="repo_by_clutter",
+            ),
             models.Index(fields=["repo_type", "parameter_count"], name="repo_by_parameters"),
         ]
 

@@ -66,7 +66,10 @@ def merged_tree(repo: pygit2.Repository, sides: Sides) -> pygit2.Oid:
     if conflicts:
         raise MergeConflict(conflicts)
     with no_space_as_domain_error():
-        return index.write_tree(repo)
+        try:
+            return index.write_tree(repo)
+        except pygit2.GitError:  # repacking has removed an emptied folder just now
+            return index.write_tree(repo)
 
 
 def _merged_index(repo: pygit2.Repository, sides: Sides) -> pygit2.Index:

@@ -10,10 +10,10 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pygit2
 from pygit2.enums import ObjectType
@@ -31,6 +31,9 @@ _TYPE_NAMES = {
     ObjectType.TAG: b"tag",
 }
 _COMPRESSION_LEVEL = 1
+_FOLDER_TRIES = 4
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,19 @@ def no_space_as_domain_error() -> Iterator[None]:
         raise
 
 
+def with_folder(folder: Path, act: Callable[[], Done]) -> Done:
+    """`act`, with the folder there: repacking removes those that it has emptied."""
+    for _ in range(_FOLDER_TRIES):
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return act()
+    folder.mkdir(exist_ok=True)
+    return act()
+
+
 def _write_loose(objects: Path, oid: str, item: _Waiting) -> None:
     folder = objects / oid[:2]
-    folder.mkdir(exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)
+    descriptor, name = with_folder(folder, lambda: tempfile.mkstemp(prefix="tmp_obj_", dir=folder))
     path = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -20,7 +21,7 @@ from pygit2.enums import RepositoryOpenFlag
 
 from hub.vcs.errors import PackRefused, RepositoryFull
 from hub.vcs.gitprocess import GitProcess, ProcessLimits
-from hub.vcs.pack import LOOSE_LIMIT, no_space_as_domain_error, sync_folder
+from hub.vcs.pack import LOOSE_LIMIT, no_space_as_domain_error, sync_folder, with_folder
 
 PREFIX = "push-"
 NOT_HERE = (
@@ -112,8 +113,7 @@ class Quarantine:
         with no_space_as_domain_error():
             for path in _in_safe_order(self.path):
                 place = target / path.relative_to(self.path)
-                place.parent.mkdir(exist_ok=True)
-                path.replace(place)
+                with_folder(place.parent, partial(path.replace, place))
             sync_folder(target / "pack")
 
 

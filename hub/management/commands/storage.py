@@ -8,9 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
 
 from hub.actions.collection import Collection, Tally, collect_garbage
 from hub.actions.scrub import Damage, scrub_storage
+from hub.actions.upkeep import SWEEP_S, due_repos, sweep_repacks
 from hub.fate import Fate
 from hub.usage import Holder, StorageReport, storage_report
 
@@ -33,6 +35,9 @@ class Command(BaseCommand):
 
         collect = verbs.add_parser("collect", help="delete what nothing names any more")
         collect.add_argument("--apply", action="store_true", help="do it; else only tell")
+
+        repack = verbs.add_parser("repack", help="join the objects of scattered git repositories")
+        repack.add_argument("--seconds", type=float, default=SWEEP_S, help="begin no other later")
 
         scrub = verbs.add_parser("scrub", help="verify stored bytes again, set damaged ones aside")
         how_many = scrub.add_mutually_exclusive_group()
@@ -61,6 +66,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{label:<24}" + "".join(f"{cell:>24}" for cell in cells))
         if not is_applied:
             self.stdout.write("Nothing was changed. Repeat with --apply to do this.")
+
+    def _repack(self, options: dict[str, Any]) -> None:
+        done = sweep_repacks(budget_s=options["seconds"])
+        waiting = due_repos(timezone.now()).count()
+        self.stdout.write(f"{done} git repositories were repacked, {waiting} wait.")
 
     def _scrub(self, options: dict[str, Any]) -> None:
         limit = None if options["all"] else max(0, options["sample"])
@@ -108,6 +118,7 @@ def _lines(report: StorageReport) -> list[tuple[str, str]]:
         ("Large files, for each repository", _size(totals.logical_large_bytes)),
         ("Large files, each content once", _size(report.distinct_large_bytes)),
         ("Git repositories", _size(totals.logical_git_bytes)),
+        ("Git repositories to be repacked", str(totals.scattered_count)),
         (f"Stored plain ({totals.plain_count})", _size(totals.plain_bytes)),
         (f"Stored in xorbs ({totals.xorb_count})", _size(totals.xorb_bytes)),
         ("Stored together", _size(totals.stored_bytes)),
