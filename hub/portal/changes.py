@@ -94,7 +94,9 @@ def read_changes(
 ) -> Changes:
     """The files that differ between two commits; `old_sha` None compares with nothing."""
     skip = page_number * FILES_PER_PAGE
-    found = git.compare(old_sha, new_sha, skip=skip, max_files=FILES_PER_PAGE)
+    found = git.compare(
+        old_sha, new_sha, skip=skip, max_files=FILES_PER_PAGE, max_patch_chars=MAX_FILE_CHARS
+    )
     reader = _ChangeReader(repo, git, old_sha, new_sha, found.files)
     files = [reader.describe(at, diff) for at, diff in enumerate(found.files, start=skip)]
     return Changes(files, found.n_files, page_number)
@@ -161,7 +163,7 @@ class _ChangeReader:
         n_lines, n_chars = patch.count("\n"), len(patch)
         if n_lines > min(MAX_FILE_LINES, self._left_lines):
             return False
-        if n_chars > min(MAX_FILE_CHARS, self._left_chars):
+        if n_chars > self._left_chars:
             return False
         self._left_lines -= n_lines
         self._left_chars -= n_chars

@@ -1,6 +1,7 @@
 """What changed between two commits, file by file, with limits on what is shown."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Literal, TypedDict
 
@@ -30,12 +31,14 @@ _STATUS: dict[DeltaStatus, _Status] = {
 class Bounds(TypedDict, total=False):
     """How much of a difference is read: `max_files` files after the first `skip`.
 
-    No file is read once the patches before it have more than `max_chars` characters.
+    No file is read once the patches before it have more than `max_chars` characters; a patch with
+    more than `max_patch_chars` is left out.
     """
 
     skip: int
     max_files: int | None
     max_chars: int | None
+    max_patch_chars: int | None
 
 
 def compare_commits(
@@ -46,6 +49,7 @@ def compare_commits(
     skip: int = 0,
     max_files: int | None = None,
     max_chars: int | None = None,
+    max_patch_chars: int | None = None,
 ) -> Comparison:
     """The files that differ; `old` None compares with nothing, as for a first commit."""
     diff = new.tree.diff_to_tree(swap=True) if old is None else old.tree.diff_to_tree(new.tree)
@@ -54,6 +58,8 @@ def compare_commits(
     n_files = len(diff)
     stop = n_files if max_files is None else min(skip + max_files, n_files)
     files = _describe_all(repo, diff, skip, stop)
+    if max_patch_chars is not None:
+        files = (_shortened(file, max_patch_chars) for file in files)
     return Comparison(tuple(files if max_chars is None else _first(files, max_chars)), n_files)
 
 
@@ -76,6 +82,12 @@ def _first(files: Iterable[FileDiff], max_chars: int) -> Iterator[FileDiff]:
         left_chars -= len(file.patch or "")
         if left_chars < 0:
             return
+
+
+def _shortened(file: FileDiff, max_chars: int) -> FileDiff:
+    """The file without a patch that is longer than that, so that few long ones are held at once."""
+    is_long = len(file.patch or "") > max_chars
+    return replace(file, patch=None, too_large=True) if is_long else file
 
 
 def _describe_all(

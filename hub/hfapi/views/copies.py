@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from hub.access import get_namespace_for_create, get_repo_for_write
@@ -20,6 +22,7 @@ from hub.models import Repo, RepoBlob, RepoType
 from hub.site import base_url, git_of, repo_url
 
 MAX_FILES = 1_000
+NAMES_KEPT_S = 3600
 
 
 class Duplicate(HubView):
@@ -45,21 +48,38 @@ class LargeFiles(HubView):
     def get(self, request: HttpRequest, **ids: str) -> HttpResponse:
         """Every content the repository holds, also those that only history or nothing names."""
         repo = self.repo_for_write()
-        git = git_of(repo)
-        paths, refs = git.large_paths(), git.refs_by_large_oid()
+        named = _named_files(repo)
 
         def row(link: RepoBlob) -> dict[str, Any]:
             oid = link.blob.sha256
+            path, ref = named.get(oid, (oid, None))
             return {
                 "fileOid": oid,
                 "oid": oid,
-                "filename": paths.get(oid, oid),
+                "filename": path,
                 "size": link.blob.size_bytes,
                 "pushedAt": date_text(link.created_at),
-                "ref": refs.get(oid),
+                "ref": ref,
             }
 
         return answer_in_pages(request, repo.blob_links.select_related("blob"), row)
+
+
+def _named_files(repo: Repo) -> dict[str, tuple[str, str | None]]:
+    """A path, and a ref at whose head it is, by SHA-256 of each large file that history names.
+
+    The walk through all of it serves all pages of the list, until a ref moves.
+    """
+    git = git_of(repo)
+    refs = "\n".join(f"{name} {target}" for name, target in sorted(git.raw_refs().items()))
+    state = hashlib.sha256(refs.encode()).hexdigest()
+
+    def walk() -> dict[str, tuple[str, str | None]]:
+        heads = git.refs_by_large_oid()
+        return {oid: (path, heads.get(oid)) for oid, path in git.large_paths().items()}
+
+    named = cache.get_or_set(f"large-files:{repo.pk}:{state}", walk, NAMES_KEPT_S)
+    return named or {}
 
 
 class DeleteLargeFiles(HubView):

@@ -20,6 +20,7 @@ from hub.models import (
     TokenScope,
 )
 from hub.site import git_of, git_path, store
+from hub.vcs import references
 from tests.hub.hfapi.conftest import HubApi
 from tests.support.cast import ROLES, Cast
 from tests.support.factories import commit, commit_large, make_repo
@@ -178,6 +179,29 @@ def test_a_copy_under_an_old_address_takes_it(cast: Cast, owner_api: HubApi) -> 
     assert owner_api.post("/api/models/guild/other/duplicate", body).status_code == 200
     assert not RepoRedirect.objects.exists()
     assert owner_api.get("/api/models/guild/thing").json()["id"] == "guild/thing"
+
+
+def test_pages_of_large_files_share_one_walk_until_a_ref_moves(
+    cast: Cast, owner_api: HubApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = make_thing(cast)
+    walks: list[int] = []
+    walk = references.large_paths
+
+    def counting(git: Any) -> dict[str, str]:
+        walks.append(1)
+        return walk(git)
+
+    monkeypatch.setattr(references, "large_paths", counting)
+    first = owner_api.get("/api/models/guild/thing/lfs-files?limit=1")
+    second = owner_api.get(first["Link"].partition("testserver")[2].partition(">")[0])
+    names = {row["filename"] for answer in (first, second) for row in answer.json()}
+    assert names == {"deep/heavy.bin", "light.bin"}
+    assert len(walks) == 1
+    commit_large(repo, {"third.bin": b"third" * 500})
+    rows = owner_api.get("/api/models/guild/thing/lfs-files").json()
+    assert {row["filename"] for row in rows} == {*names, "third.bin"}
+    assert len(walks) == 2
 
 
 def test_large_files_of_all_refs_are_listed_also_those_of_history(

@@ -18,6 +18,17 @@ OID = "cd" * 32
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
+def test_long_patches_are_left_out_one_by_one(repository, commit):
+    short, long = AddFile("a", b"one\n"), AddFile("b", b"line\n" * 300)
+    sha = commit(short, long, AddFile("c", b"three\n")).sha
+    files = repository.compare(None, sha, max_patch_chars=1000).files
+    assert [(file.path, file.patch is None, file.too_large) for file in files] == [
+        ("a", False, False), ("b", True, True), ("c", False, False),
+    ]  # fmt: skip
+    assert files[1].additions == 300
+    assert repository.compare(None, sha).files[1].patch is not None
+
+
 @pytest.fixture
 def filled(repository, commit):
     return commit(
