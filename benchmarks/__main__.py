@@ -5,7 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("transfer", "strain", "repositories", "lists", "run_start", "evaluation_throughput")
+NAMES = (
+    "transfer",
+    "strain",
+    "repositories",
+    "lists",
+    "run_start",
+    "evaluation_throughput",
+    "statistics",
+)
 NEEDS_GPU = ("evaluation_throughput_gpu",)
 """Left out, with a line that says so, where there is none."""
 

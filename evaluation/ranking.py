@@ -1,17 +1,17 @@
 """Order on a leaderboard: direction, ties, missing values. Pure.
 
-A rank is a range. Model A is separated from model B where their 95 % intervals do not overlap; the
-best rank of a model is one more than the number of models that are separated and better, its worst
-rank the number of models that are not separated and worse. That is cautious: two intervals may
-overlap although a paired comparison tells the models apart.
+A rank is a range: `ml_core.statistics.ranking` says which ranks the models' 95 % intervals allow.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import numpy as np
+
+from ml_core.statistics.ranking import interval_groups, interval_ranges
 
 K = TypeVar("K", bound=Hashable)
 
@@ -52,17 +52,12 @@ def place(contenders: Iterable[Contender[K]], *, direction: str = "higher") -> l
     valued = [(c, *_span(c, sign)) for c in everyone if c.value is not None]
     missing = sorted((c for c in everyone if c.value is None), key=lambda c: c.name)
     valued.sort(key=lambda row: (-sign * (row[0].value or 0.0), row[0].name))
-    lows = sorted(low for _, low, _ in valued)
-    highs = sorted(high for _, _, high in valued)
-    placed: list[Placed[K]] = []
-    group_low: float | None = None
-    for contender, low, high in valued:
-        opens = group_low is not None and high < group_low
-        if group_low is None or opens:
-            group_low = low
-        better = len(lows) - bisect_right(lows, high)
-        worse = bisect_left(highs, low)
-        placed.append(Placed(contender.key, better + 1, len(valued) - worse, opens))
+    lows = np.array([low for _, low, _ in valued], dtype=np.float64)
+    highs = np.array([high for _, _, high in valued], dtype=np.float64)
+    best, worst = interval_ranges(lows, highs)
+    opens = np.diff(interval_groups(lows, highs), prepend=1) > 0
+    rows = zip(valued, best.tolist(), worst.tolist(), opens.tolist(), strict=True)
+    placed = [Placed(row[0].key, first, last, is_new) for row, first, last, is_new in rows]
     return placed + [Placed(c.key, None, None) for c in missing]
 
 

@@ -19,6 +19,7 @@ from evaluation.models import BenchmarkVersion, Score, TaskType
 from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
 from hub.auth import actor_of
+from ml_core.statistics import interval_error, minimum_detectable_effect
 
 PLOT_ROWS = 40
 PAGE_ROWS = 100
@@ -130,12 +131,13 @@ def axis_of(ranked: list[Standing]) -> Axis:
 def detectable_difference(ranked: list[Standing]) -> float | None:
     """How far apart two models must be for their scores to show it; None without a measure.
 
-    2.8 standard errors of a difference of two scores of like size (80 % power at 5 %), for models
-    that were not compared item by item; a paired comparison needs less. A standard error is taken
-    as the 95 % interval's length over 3.92.
+    For models of like error that were not compared item by item (80 % power at 5 %); a paired
+    comparison needs less. A standard error is taken from the 95 % interval's length.
     """
     lengths = [s.high - s.low for s in ranked if s.low is not None and s.high is not None]
-    return 2.8 * math.sqrt(2) * median(lengths) / 3.92 if any(lengths) else None
+    if not any(lengths):
+        return None
+    return minimum_detectable_effect(math.sqrt(2) * interval_error(median(lengths)))
 
 
 def rows_of(lines: list[Line]) -> list[BoardRow]:

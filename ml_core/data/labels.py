@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ml_core.arrays import Ints
 from ml_core.data.schema import Items
 from ml_core.errors import Code, UserError
-from ml_core.metrics.cells import Ints
 
 MAX_SHOWN = 20
 MAX_LABELS = 100_000

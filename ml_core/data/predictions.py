@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ml_core.arrays import Ints
 from ml_core.errors import Code, PlatformError
-from ml_core.metrics.cells import Ints
 from ml_core.results import PredictionsFile
 
 SCHEMA = pa.schema(

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml_core.metrics.cells import Cells, Floats, Ints
-
-CHUNK_VALUES = 4_000_000
+from ml_core.arrays import Floats, Ints
+from ml_core.metrics.cells import Cells
+from ml_core.statistics.bootstrap import draw_counts
+from ml_core.statistics.paired_tests import PairedRows
 
 
 @dataclass(frozen=True)
@@ -48,27 +49,27 @@ def bootstrap_macro_f1(cells: Cells, *, n_draws: int, rng: np.random.Generator) 
     """
     if cells.n == 0 or n_draws == 0:
         return np.empty(0)
-    shares = cells.count / cells.n
-    step = max(1, CHUNK_VALUES // (len(shares) + cells.n_labels))
-    sizes = [min(step, n_draws - start) for start in range(0, n_draws, step)]
-    drawn = [_macro_f1_rows(rng.multinomial(cells.n, shares, size=s), cells) for s in sizes]
-    return np.concatenate(drawn)
+    blocks = draw_counts(cells.count, n_draws=n_draws, rng=rng, width=cells.n_labels)
+    return np.concatenate([macro_f1_of_counts(counts, cells) for counts in blocks])
 
 
-def _macro_f1_rows(counts: Ints, cells: Cells) -> Floats:
-    """Macro-F1 of each row of `counts`, shape `(draws, cells)`."""
+def macro_f1_of_counts(counts: Floats, cells: Cells) -> Floats:
+    """Macro-F1 of each row of `counts`, shape `(draws, cells)`, in place of the cells' own counts.
+
+    A cell may be there more than once. A row without items has NaN.
+    """
     right = cells.truth == cells.predicted
     hits = _grouped(counts[:, right], cells.truth[right], cells.n_labels)
     slots = _grouped(counts, cells.truth, cells.n_labels)
     slots += _grouped(counts, cells.predicted, cells.n_labels)
     f1 = 2 * hits / np.maximum(slots, 1)
-    means: Floats = f1.sum(axis=1) / (slots > 0).sum(axis=1)
-    return means
+    n_seen = (slots > 0).sum(axis=1)
+    return np.where(n_seen == 0, np.nan, f1.sum(axis=1) / np.maximum(n_seen, 1))
 
 
-def _grouped(counts: Ints, keys: Ints, n_labels: int) -> Ints:
+def _grouped(counts: Floats, keys: Ints, n_labels: int) -> Floats:
     """Column sums of `counts` by key, shape `(draws, n_labels)`."""
-    sums = np.zeros((len(counts), n_labels), dtype=np.int64)
+    sums = np.zeros((len(counts), n_labels))
     if keys.size == 0:
         return sums
     order = np.argsort(keys, kind="stable")
@@ -80,3 +81,34 @@ def _grouped(counts: Ints, keys: Ints, n_labels: int) -> Ints:
 def _ratio(numerator: Ints, denominator: Ints) -> Floats:
     empty = denominator == 0
     return np.where(empty, np.nan, numerator / np.where(empty, 1, denominator))
+
+
+def paired_macro_f1(
+    truth: Ints, base: Ints, candidate: Ints, n_labels: int, codes: Ints | None = None
+) -> PairedRows:
+    """Macro-F1 of two models on the same items, to be drawn together.
+
+    Items with the same truth and the same two answers are one row, unless `codes` puts them in
+    clusters.
+    """
+    triples = np.stack([truth, base, candidate], axis=1)
+    weights = np.ones(len(triples), dtype=np.int64)
+    if codes is None:
+        triples, weights = np.unique(triples, axis=0, return_counts=True)
+    sides = [Cells(triples[:, 0], triples[:, at], weights, n_labels) for at in (1, 2)]
+
+    def of_counts(base_rows: Floats | None, candidate_rows: Floats | None) -> Floats:
+        given = [
+            (counts, side)
+            for counts, side in zip((base_rows, candidate_rows), sides, strict=True)
+            if counts is not None
+        ]
+        cells = Cells(
+            np.concatenate([side.truth for _, side in given]),
+            np.concatenate([side.predicted for _, side in given]),
+            np.concatenate([side.count for _, side in given]),
+            n_labels,
+        )
+        return macro_f1_of_counts(np.hstack([counts for counts, _ in given]), cells)
+
+    return PairedRows(of_counts, weights.astype(np.int64), codes)

@@ -8,14 +8,14 @@ import numpy as np
 from ml_core.errors import Code, UserError
 from ml_core.metrics.cells import Cells
 from ml_core.metrics.classification import accuracy, bootstrap_macro_f1, macro_f1
-from ml_core.metrics.uncertainty import (
+from ml_core.results import MetricValue
+from ml_core.seeding import generator
+from ml_core.statistics.intervals import (
     Interval,
     percentile_interval,
     share_standard_error,
     wilson_interval,
 )
-from ml_core.results import MetricValue
-from ml_core.seeding import generator
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ml_core.metrics import METRICS, Setting, count_cells, get_metric
 from ml_core.metrics.classification import accuracy, bootstrap_macro_f1, label_scores, macro_f1
-from ml_core.metrics.uncertainty import (
+from ml_core.statistics.intervals import (
     mean_standard_error,
     percentile_interval,
     share_standard_error,
@@ -167,11 +167,11 @@ def test_the_bootstrap_is_the_same_for_one_seed_and_another_for_another():
 
 
 def test_the_bootstrap_does_not_depend_on_its_chunks(monkeypatch):
-    from ml_core.metrics import classification
+    from ml_core.statistics import bootstrap
 
     cells = cells_of([(0, 0), (0, 1), (1, 1), (2, 2)] * 5, 3)
     whole = bootstrap_macro_f1(cells, n_draws=50, rng=np.random.default_rng(0))
-    monkeypatch.setattr(classification, "CHUNK_VALUES", 1)
+    monkeypatch.setattr(bootstrap, "CHUNK_VALUES", 1)
     cut = bootstrap_macro_f1(cells, n_draws=50, rng=np.random.default_rng(0))
     assert np.array_equal(whole, cut)
 
