@@ -14,6 +14,8 @@ LIGHT = [
     "ml_core.metrics.calibration",
     "ml_core.statistics",
     "ml_core.comparing",
+    "ml_core.perturb.text",
+    "ml_core.perturb.audio",
     "ml_core.scoring",
     "ml_core.seeding",
     "ml_core.device",
