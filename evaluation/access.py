@@ -6,7 +6,7 @@ import uuid
 
 from evaluation.errors import BenchmarkNotFound, RunNotFound
 from evaluation.models import Benchmark, Run
-from hub.access import Level, get_repo_for_read, level_of
+from hub.access import Level, check_may_read_contents, get_repo_for_read, level_of
 from hub.auth import Actor
 from hub.errors import InvalidInput, PermissionDenied, RepoNotFound
 from hub.models import Repo, TokenScope
@@ -87,17 +87,37 @@ def may_cancel(actor: Actor, run: Run) -> bool:
     return actor.user.is_superuser or actor.user.pk == run.owner_id
 
 
+def get_run_for_predictions(actor: Actor, run_id: uuid.UUID) -> Run:
+    """The run, if `actor` may read its answers item by item: they tell what is in the data set.
+
+    Raises: RunNotFound: as for reading. GatedRepo: the data set has a gate.
+    """
+    run = get_run_for_read(actor, run_id)
+    check_may_read_contents(actor, run.benchmark_version.benchmark.dataset)
+    return run
+
+
 def require_may_start(actor: Actor, model_repo: Repo) -> None:
-    """Lets a signed-in user pass who may read `model_repo`.
+    """Lets a signed-in user pass who may read what is in `model_repo`.
 
     A token must be of scope write, or fine-grained with a write grant on the model.
 
     Raises:
-        AuthenticationRequired, PermissionDenied
+        AuthenticationRequired, PermissionDenied, GatedRepo
     """
     actor.require_user()
+    check_may_read_contents(actor, model_repo)
     if not _token_may_act(actor, model_repo):
         raise PermissionDenied("This token may only read. Starting a run needs scope “write”.")
+
+
+def require_may_run_on(actor: Actor, benchmark: Benchmark) -> None:
+    """Lets pass who may read the data: a worker fetches it with the right of who starts the run.
+
+    Raises:
+        GatedRepo
+    """
+    check_may_read_contents(actor, benchmark.dataset)
 
 
 def _token_may_act(actor: Actor, model_repo: Repo) -> bool:

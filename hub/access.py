@@ -14,21 +14,28 @@ from hub import pull_requests
 from hub.auth import Actor
 from hub.errors import (
     AuthenticationRequired,
+    GatedRepo,
     NotFound,
     PermissionDenied,
     RepoMoved,
     RepoNotFound,
 )
 from hub.models import (
+    AccessRequest,
     Membership,
     Namespace,
     Organization,
     Repo,
     RepoRedirect,
+    RequestStatus,
     Role,
     TokenScope,
     User,
 )
+from hub.site import repo_url
+
+OPEN_FILES = frozenset({"README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"})
+"""Files of a gated repository that all who see it may read: what they agree to when they ask."""
 
 
 class Level(IntEnum):
@@ -50,6 +57,16 @@ def get_repo_for_read(actor: Actor, repo_type: str, namespace: str, name: str) -
     return _get_repo(actor, repo_type, namespace, name)
 
 
+def get_repo_for_contents(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
+    """The repository, if `actor` may read what its files hold.
+
+    Raises: as `get_repo_for_read`; `GatedRepo` where the caller sees it, but must ask first.
+    """
+    repo = _get_repo(actor, repo_type, namespace, name)
+    check_may_read_contents(actor, repo)
+    return repo
+
+
 def get_repo_for_write(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
     """The repository, if `actor` may change its content.
 
@@ -64,12 +81,22 @@ def get_repo_for_admin(actor: Actor, repo_type: str, namespace: str, name: str) 
 
 
 def get_repo_for_contribution(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
-    """The repository, if `actor` may take part in it: discuss, and propose changes.
+    """The repository, if `actor` may take part in what is said about it.
 
     Raises: as `get_repo_for_read`; `AuthenticationRequired`, `PermissionDenied` where readable.
     """
     repo = _get_repo(actor, repo_type, namespace, name)
     check_may_contribute(actor, repo)
+    return repo
+
+
+def get_repo_for_proposal(actor: Actor, repo_type: str, namespace: str, name: str) -> Repo:
+    """The repository, if `actor` may send files for a pull request.
+
+    Raises: as `get_repo_for_contribution`; `GatedRepo` for who may not read its files.
+    """
+    repo = get_repo_for_contribution(actor, repo_type, namespace, name)
+    check_may_read_contents(actor, repo)
     return repo
 
 
@@ -108,6 +135,25 @@ def visible_repos(actor: Actor) -> QuerySet[Repo]:
     if actor.token is None or actor.token.scope != TokenScope.FINE_GRAINED:
         return repos
     return repos.filter(Q(is_private=False) | Q(pk__in=actor.token.grants.values("repo_id")))
+
+
+def repos_open_to(actor: Actor) -> QuerySet[Repo]:
+    """All repositories whose contents `actor` may read: `may_read_contents` as a set."""
+    repos = visible_repos(actor)
+    user, token = actor.user, actor.token
+    if user is None:
+        return repos.filter(gated="")
+    if token is not None and token.scope == TokenScope.FINE_GRAINED:
+        repos = repos.filter(Q(gated="") | Q(pk__in=token.grants.values("repo_id")))
+    if user.is_superuser:
+        return repos
+    accepted = user.access_requests.filter(status=RequestStatus.ACCEPTED)
+    return repos.filter(
+        Q(gated="")
+        | Q(namespace__user=user)
+        | Q(namespace__organization_id__in=user.memberships.values("organization_id"))
+        | Q(pk__in=accepted.values("repo_id"))
+    )
 
 
 def get_namespace(name: str) -> Namespace:
@@ -167,7 +213,7 @@ def check_may_move_ref(actor: Actor, repo: Repo, full_name: str) -> None:
     An action asks `pull_requests.check_takes_commits` again, with the repository's lock held.
 
     Raises:
-        AuthenticationRequired, PermissionDenied: the caller has not the right.
+        AuthenticationRequired, PermissionDenied, GatedRepo: the caller has not the right.
         RevisionNotFound: there is no such pull request.
         Conflict: the pull request is closed or merged.
     """
@@ -175,6 +221,7 @@ def check_may_move_ref(actor: Actor, repo: Repo, full_name: str) -> None:
         _require(actor, repo, Level.WRITE)
         return
     check_may_contribute(actor, repo)
+    check_may_read_contents(actor, repo)
     num = pull_requests.pull_number(full_name)
     pull_requests.pull_requests().check_may_push(actor=actor, repo=repo, num=num)
 
@@ -199,6 +246,52 @@ def may_contribute(actor: Actor, repo: Repo) -> bool:
     if actor.token.scope == TokenScope.FINE_GRAINED:
         return _granted(actor, repo) >= Level.WRITE
     return False
+
+
+def may_propose(actor: Actor, repo: Repo) -> bool:
+    """Whether `actor` may send files for a pull request: only who may read those that are there."""
+    return may_contribute(actor, repo) and may_read_contents(actor, repo)
+
+
+def check_may_read_contents(actor: Actor, repo: Repo) -> None:
+    """Raises unless `actor`, who may see `repo`, may read what its files hold.
+
+    Every way to the bytes of files, or to what is read out of them, asks this (or
+    `may_read_contents`, `repos_open_to`). Names, sizes, history, card and discussions are open to
+    all who see the repository.
+
+    Raises:
+        GatedRepo: it has a gate that did not let the caller in; 401 for an anonymous one.
+    """
+    if not may_read_contents(actor, repo):
+        raise _gate_refusal(actor, repo)
+
+
+def check_may_read_file(actor: Actor, repo: Repo, commit_sha: str, path: str) -> None:
+    """The same for one file. Card and licence are open as they are on the default branch.
+
+    At other commits they are not: there, a pull request could put another file in their place.
+    """
+    if path not in OPEN_FILES or commit_sha != repo.head_sha:
+        check_may_read_contents(actor, repo)
+
+
+def may_read_contents(actor: Actor, repo: Repo) -> bool:
+    """Whether `actor`, who may see `repo`, may read what its files hold.
+
+    A gate lets in the owner, every member of the organisation, the site's maintainers, and those
+    whose request was accepted; a fine-grained token only where it was made for this repository.
+    """
+    if not repo.gated:
+        return True
+    if actor.user is None or not _token_reaches(actor, repo):
+        return False
+    return is_inside(actor.user, repo) or _request_of(actor.user, repo) == RequestStatus.ACCEPTED
+
+
+def is_inside(user: User, repo: Repo) -> bool:
+    """Whether no gate of `repo` can hold `user` back."""
+    return user.is_superuser or is_member(Actor(user=user), repo.namespace)
 
 
 def is_member(actor: Actor, namespace: Namespace) -> bool:
@@ -248,6 +341,44 @@ def _granted(actor: Actor, repo: Repo) -> Level:
     if grant is None:
         return Level.NONE if repo.is_private else Level.READ
     return Level.WRITE if grant.can_write else Level.READ
+
+
+def _token_reaches(actor: Actor, repo: Repo) -> bool:
+    token = actor.token
+    if token is None or token.scope != TokenScope.FINE_GRAINED:
+        return True
+    return token.grants.filter(repo=repo).exists()
+
+
+def _request_of(user: User, repo: Repo) -> str | None:
+    found = AccessRequest.objects.filter(repo=repo, user=user)
+    return found.values_list("status", flat=True).first()
+
+
+def _gate_refusal(actor: Actor, repo: Repo) -> GatedRepo:
+    """The refusal in words that fit where the caller stands."""
+    what = f"{repo.repo_type} {repo.full_name}"
+    status = _request_of(actor.user, repo) if actor.user else None
+    if actor.user is None:
+        text = f"Access to {what} is restricted. Sign in, or send a token of who has access to it."
+    elif not _token_reaches(actor, repo):
+        text = (
+            f"Access to {what} is restricted, and this token was made for other repositories. Make"
+            " one that names it, or one of scope “read”."
+        )
+    elif status == RequestStatus.PENDING:
+        text = f"Your request for access to {what} waits for an answer of its maintainers."
+    elif status == RequestStatus.REJECTED:
+        text = f"Your request for access to {what} was rejected by its maintainers."
+    else:
+        text = (
+            f"Access to {what} is restricted, and you have not been let in yet. Ask for it at"
+            f" {repo_url(repo)}"
+        )
+    error = GatedRepo(text, ask_at=repo.url_path)
+    if actor.user is None:
+        error.status = 401
+    return error
 
 
 def _role(actor: Actor, namespace: Namespace) -> Role | None:

@@ -85,8 +85,21 @@ class EntryNotFound(NotFound):
 
 
 class GatedRepo(HubError):
+    """The caller may see the repository, and its gate keeps them from its files.
+
+    `details`: `ask_at`, the path of the page where one asks for access.
+    """
+
     code = "GatedRepo"
     status = 403
+    message = _("Access to this repository is restricted.")
+
+
+class NotGated(HubError):
+    """Somebody is to pass a gate where there is none."""
+
+    code = "RepoNotGated"
+    message = _("This repository is not gated: whoever sees it may read its files.")
 
 
 class Conflict(HubError):

@@ -59,7 +59,28 @@ class DiscussionChanged:
     actor_id: int | None
 
 
-Event = RepoCreated | RepoDeleted | LargeFilesDeleted | RefUpdated | DiscussionChanged
+@dataclass(frozen=True)
+class AccessRequestChanged:
+    """Somebody asked for the files of a gated repository, was let in, or was turned away.
+
+    `status` is one of `hub.models.RequestStatus`, as it is now; `user_id` is who it is about.
+    """
+
+    repo_id: int
+    request_id: int
+    user_id: int
+    status: str
+    actor_id: int
+
+
+Event = (
+    RepoCreated
+    | RepoDeleted
+    | LargeFilesDeleted
+    | RefUpdated
+    | DiscussionChanged
+    | AccessRequestChanged
+)
 
 _receivers: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
 

@@ -16,7 +16,7 @@ from hub.errors import InvalidInput
 from hub.models import Namespace, Repo, User
 from hub.search.asking import Ask, Hit
 from hub.search.finding import find
-from hub.search.terms import Condition, question
+from hub.search.terms import GATED, Condition, question
 
 SORT_FIELDS = {
     "lastModified": "last_modified",
@@ -48,6 +48,7 @@ class RepoFilter:
     library: str = ""
     min_parameters: int | None = None
     max_parameters: int | None = None
+    is_gated: bool | None = None
     is_empty: bool = False
     """Let nothing through."""
 
@@ -58,7 +59,8 @@ class RepoFilter:
     def values(self) -> list[str]:
         """Values that the search knows as facets (`hub.search.indexing`)."""
         fields = (("pipeline_tag", self.pipeline_tag), ("library", self.library))
-        return [*self.tags, *(f"{name}:{value}" for name, value in fields if value)]
+        named = [f"{name}:{value}" for name, value in fields if value]
+        return [*self.tags, *named, *([GATED] if self.is_gated else [])]
 
     def rows(self) -> Q:
         """The conditions that are asked of `Repo` itself."""
@@ -67,6 +69,8 @@ class RepoFilter:
             rows &= Q(parameter_count__gte=self.min_parameters)
         if self.max_parameters is not None:
             rows &= Q(parameter_count__lte=self.max_parameters)
+        if self.is_gated is not None:
+            rows &= ~Q(gated="") if self.is_gated else Q(gated="")
         return rows
 
 

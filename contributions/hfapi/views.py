@@ -35,7 +35,12 @@ from contributions.hfapi.serializers import discussion_row, event_row, pull_fiel
 from contributions.models import Discussion, DiscussionEvent
 from contributions.pulls import merge_state, pull_diff
 from contributions.queries import KINDS, STATUSES, events_of, list_discussions
-from hub.access import check_may_contribute, get_repo_for_read
+from hub.access import (
+    check_may_contribute,
+    check_may_read_contents,
+    get_repo_for_read,
+    may_read_contents,
+)
 from hub.errors import InvalidInput, NotFound
 from hub.hfapi.base import HubView, is_true, proper_text, text_of
 from hub.site import repo_url
@@ -83,6 +88,8 @@ class Discussions(HubView):
         repo = self.repo_for_contribution()
         body = self.json_body()
         is_pull = is_true(body.get("pullRequest"))
+        if is_pull:
+            check_may_read_contents(self.actor, repo)
         open_it = open_pull_request if is_pull else open_discussion
         opened = open_it(
             repo=repo,
@@ -102,10 +109,14 @@ class DiscussionDetails(DiscussionView):
         answer = discussion_row(discussion)
         if discussion.is_pull_request:
             conflicts = list(merge_state(discussion).conflicts)
-            diff = pull_diff(discussion) if self.flag("diff") else None
+            diff = pull_diff(discussion) if self._shows_diff(discussion) else None
             answer |= pull_fields(discussion, conflicts=conflicts, diff=diff)
         answer["events"] = [event_row(event) for event in _told(discussion)]
         return JsonResponse(answer)
+
+    def _shows_diff(self, discussion: Discussion) -> bool:
+        """Clients always ask for it; behind a gate it is left out rather than the whole refused."""
+        return self.flag("diff") and may_read_contents(self.actor, discussion.repo)
 
 
 class Comments(DiscussionView):

@@ -20,7 +20,7 @@ from contributions.queries import KINDS, STATUSES, count_open, list_discussions
 from contributions.texts import MAX_COMMENT_CHARS
 from hub.access import check_may_contribute
 from hub.actions.repos import DEFAULT_BRANCH
-from hub.portal.repo_page import RepoPage, open_page
+from hub.portal.repo_page import RepoPage, open_contents_page, open_page
 from hub.site import base_url
 
 PAGE_SIZE = 30
@@ -69,7 +69,7 @@ def new_discussion(request: HttpRequest, repo_type: str, namespace: str, name: s
 def new_pull_request(
     request: HttpRequest, repo_type: str, namespace: str, name: str
 ) -> HttpResponse:
-    page = open_page(request, repo_type, namespace, name)
+    page = open_contents_page(request, repo_type, namespace, name)
     check_may_contribute(page.actor, page.repo)
     form = NewPullRequestForm(request.POST or None, branches=_branches(page))
     if request.method == "POST" and form.is_valid():

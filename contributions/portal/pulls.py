@@ -14,6 +14,7 @@ from contributions.portal.discussion_page import MAX_COMMITS, open_pull_page
 from contributions.portal.forms import MergeForm
 from contributions.portal.snippets import add_command
 from contributions.pulls import pull_commits
+from hub.access import check_may_read_contents
 from hub.errors import Conflict, InvalidInput
 from hub.portal.changes import page_number_of, read_changes
 from hub.vcs.errors import ParentMoved
@@ -38,6 +39,7 @@ def files(
     request: HttpRequest, repo_type: str, namespace: str, name: str, num: int
 ) -> HttpResponse:
     opened = open_pull_page(request, repo_type, namespace, name, num)
+    check_may_read_contents(opened.actor, opened.discussion.repo)
     old_sha, new_sha = opened.changed_range
     changes = read_changes(
         opened.page.repo, opened.page.git, old_sha, new_sha, page_number=page_number_of(request)

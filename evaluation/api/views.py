@@ -118,6 +118,7 @@ class RunList(APIView):
         model = get_repo_for_read(actor, "model", *_split(data["model"]))
         access.require_may_start(actor, model)
         benchmark = access.find_benchmark(actor, data["benchmark"])
+        access.require_may_run_on(actor, benchmark)
         assert benchmark.current is not None
         started = run_actions.start_run(
             model_repo=model,
@@ -166,7 +167,9 @@ class RunPredictions(APIView):
     )
     def get(self, request: Request, run_id: uuid.UUID) -> HttpResponseBase:
         """Every answer beside what is right, as parquet."""
-        return downloads.predictions_response(access.get_run_for_read(actor_of(request), run_id))
+        return downloads.predictions_response(
+            access.get_run_for_predictions(actor_of(request), run_id)
+        )
 
 
 class RunVerify(APIView):

@@ -12,7 +12,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from evaluation.access import find_benchmark, get_benchmark_for_read, require_may_start
+from evaluation.access import (
+    find_benchmark,
+    get_benchmark_for_read,
+    require_may_run_on,
+    require_may_start,
+)
 from evaluation.actions.runs import start_run
 from evaluation.lists import benchmark_list
 from evaluation.models import Benchmark
@@ -108,6 +113,7 @@ def _start(actor: Actor, model: Repo, form: EvaluateForm) -> str:
     """Id of the run that the form asks for."""
     data = form.cleaned_data
     benchmark = find_benchmark(actor, data["benchmark"])
+    require_may_run_on(actor, benchmark)
     if benchmark.current is None:
         raise InvalidInput("This benchmark has no version yet.")
     started = start_run(

@@ -11,7 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from evaluation import downloads, lists
-from evaluation.access import get_run_for_cancel, get_run_for_read, may_cancel
+from evaluation.access import (
+    get_run_for_cancel,
+    get_run_for_predictions,
+    get_run_for_read,
+    may_cancel,
+)
 from evaluation.actions.records import instance_key
 from evaluation.actions.runs import cancel_run
 from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
@@ -71,7 +76,7 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 @require_GET
 def predictions(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
-    return downloads.predictions_response(get_run_for_read(actor_of(request), run_id))
+    return downloads.predictions_response(get_run_for_predictions(actor_of(request), run_id))
 
 
 @require_GET

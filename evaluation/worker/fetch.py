@@ -60,11 +60,15 @@ class RemoteFile:
 def list_files(source: Source) -> list[RemoteFile]:
     """The files of `source`; asks the hub each time, so that a right withdrawn is felt.
 
+    Of a gated repository everybody may list the files, so the right to what they hold is asked for
+    by itself: what is cached already would be used without asking.
+
     Raises:
         JobFailed: the hub cannot be reached, or says no.
     """
     api = HfApi(endpoint=source.endpoint, token=source.token)
     with hub_errors(source):
+        api.auth_check(source.repo_id, repo_type=source.repo_type)
         tree = api.list_repo_tree(
             source.repo_id, recursive=True, revision=source.commit, repo_type=source.repo_type
         )

@@ -30,7 +30,8 @@ def duplicate_repo(
 ) -> Repo:
     """A new repository with the branches, tags and large files of `source`.
 
-    Pull requests, likes and settings stay behind. The git copy is made first, outside of any
+    Pull requests and likes stay behind. A gate comes along, with nobody let in: what was given
+    under conditions is not opened to all by copying it. The git copy is made first, outside of any
     transaction; a failure leaves neither a folder nor rows.
 
     Raises:
@@ -41,7 +42,7 @@ def duplicate_repo(
     validate_repo_name(name)
     require_room(namespace, source.git_bytes)
     repo = Repo(repo_type=source.repo_type, namespace=namespace, name=name, is_private=is_private)
-    repo.creator = acting_user
+    repo.creator, repo.gated = acting_user, source.gated
     conflict = Conflict(f"The repository {namespace.name}/{name} already exists.")
     if Repo.objects.named(repo.repo_type, namespace.name, name).exists():
         raise conflict

@@ -75,8 +75,22 @@ def create_repo(
     return repo
 
 
-def update_repo_settings(*, repo: Repo, is_private: bool, acting_user: User) -> Repo:
-    """Changes who sees the repository."""
+def update_repo_settings(
+    *, repo: Repo, is_private: bool | None = None, gated: str | None = None, acting_user: User
+) -> Repo:
+    """Changes who sees the repository, or who gets its files; None leaves it as it is.
+
+    Args:
+        gated: one of `Gate`, or an empty text for no gate.
+    """
+    if is_private is not None and is_private != repo.is_private:
+        _set_visibility(repo, is_private, acting_user)
+    if gated is not None and gated != repo.gated:
+        _set_gate(repo, gated, acting_user)
+    return repo
+
+
+def _set_visibility(repo: Repo, is_private: bool, acting_user: User) -> None:
     with transaction.atomic():
         record(
             verb="repo.visibility_changed",
@@ -88,7 +102,22 @@ def update_repo_settings(*, repo: Repo, is_private: bool, acting_user: User) -> 
         )
         repo.is_private = is_private
         repo.save(update_fields=["is_private"])
-    return repo
+
+
+def _set_gate(repo: Repo, gated: str, acting_user: User) -> None:
+    body = card_body(repo)
+    with transaction.atomic():
+        record(
+            verb="repo.gate_changed",
+            actor=acting_user,
+            target=str(repo),
+            repo=repo,
+            old=repo.gated,
+            new=gated,
+        )
+        repo.gated = gated
+        repo.save(update_fields=["gated"])
+        index_repo(repo, body)
 
 
 def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User) -> Repo:

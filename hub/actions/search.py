@@ -8,7 +8,7 @@ from django.db import transaction
 
 from hub.cards.checks import texts
 from hub.models import Repo, RepoSearch, RepoType
-from hub.search.terms import LINKED, document_terms
+from hub.search.terms import GATED, LINKED, document_terms
 
 SWEEP_LIMIT = 500
 
@@ -66,3 +66,5 @@ def _values(repo: Repo) -> Iterator[str]:
         yield from (f"language:{language}" for language in texts(repo.card_data, "language"))
     if any(tag.startswith(("model:", "dataset:")) for tag in repo.tags):
         yield LINKED
+    if repo.gated:
+        yield GATED

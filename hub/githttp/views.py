@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from hub.access import get_repo_for_contribution, get_repo_for_read
+from hub.access import get_repo_for_contents, get_repo_for_proposal
 from hub.actions.pushes import receive_push
 from hub.auth import Actor, token_actor_of
 from hub.downloads import note_fetch
@@ -38,10 +38,10 @@ def info_refs(request: HttpRequest, repo_type: str, namespace: str, name: str) -
     """C46: what there is, before a fetch or a push."""
     service, actor = request.GET.get("service"), token_actor_of(request)
     if service == "git-receive-pack":
-        repo = get_repo_for_contribution(actor, repo_type, namespace, name)
+        repo = get_repo_for_proposal(actor, repo_type, namespace, name)
         refs = git_of(repo).raw_refs()
         return _answer("git-receive-pack-advertisement", advertise(refs))
-    repo = get_repo_for_read(actor, repo_type, namespace, name)
+    repo = get_repo_for_contents(actor, repo_type, namespace, name)
     if service != "git-upload-pack":
         raise NotServed("This site speaks git's smart protocol only: use git 1.6.6 or newer.")
     protocol = request.headers.get("Git-Protocol", "")
@@ -55,7 +55,7 @@ def upload_pack(
 ) -> HttpResponseBase:
     """C47: one request of a clone or fetch."""
     actor = token_actor_of(request)
-    repo = get_repo_for_read(actor, repo_type, namespace, name)
+    repo = get_repo_for_contents(actor, repo_type, namespace, name)
     body = body_of(request, media_type="application/x-git-upload-pack-request")
     with spool_request(body) as spooled:
         if asks_for_objects(spooled):
@@ -71,7 +71,7 @@ def receive_pack(
 ) -> HttpResponseBase:
     """C48: a push. That it was refused is said in the answer, not by its status."""
     actor = token_actor_of(request)
-    repo = get_repo_for_contribution(actor, repo_type, namespace, name)
+    repo = get_repo_for_proposal(actor, repo_type, namespace, name)
     body = body_of(request, media_type="application/x-git-receive-pack-request")
     try:
         push = read_push(body)

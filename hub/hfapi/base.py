@@ -19,7 +19,9 @@ from django.views.generic import View
 
 from hub.access import (
     get_repo_for_admin,
+    get_repo_for_contents,
     get_repo_for_contribution,
+    get_repo_for_proposal,
     get_repo_for_read,
     get_repo_for_ref,
     get_repo_for_write,
@@ -51,6 +53,9 @@ class HubView(View):
     def repo_for_read(self) -> Repo:
         return get_repo_for_read(self.actor, **self._repo_id())
 
+    def repo_for_contents(self) -> Repo:
+        return get_repo_for_contents(self.actor, **self._repo_id())
+
     def repo_for_write(self) -> Repo:
         return get_repo_for_write(self.actor, **self._repo_id())
 
@@ -63,10 +68,10 @@ class HubView(View):
     def repo_for_commit(self, revision: str) -> Repo:
         """The repository, if the caller may commit to `revision`.
 
-        With `create_pr` that needs no more than the right to take part.
+        With `create_pr` that needs no more than the right to propose changes.
         """
         if self.flag("create_pr"):
-            return self.repo_for_contribution()
+            return get_repo_for_proposal(self.actor, **self._repo_id())
         return get_repo_for_ref(self.actor, **self._repo_id(), revision=revision)
 
     def granted(self) -> list[int] | None:

@@ -36,10 +36,14 @@ def page_answer(
 
 
 def answer_in_pages(
-    request: HttpRequest, rows: QuerySet[Row], describe: Callable[[Row], dict[str, Any]]
+    request: HttpRequest,
+    rows: QuerySet[Row],
+    describe: Callable[[Row], dict[str, Any]],
+    *,
+    default: int = PAGE_ROWS,
 ) -> JsonResponse:
     """A page of `rows` in the order they were made; its cost does not grow with its number."""
-    limit = limit_of(request, default=PAGE_ROWS, maximum=MAX_PAGE_ROWS)
+    limit = limit_of(request, default=default, maximum=MAX_PAGE_ROWS)
     after = decode_cursor(request.GET.get("cursor"))
     if after is not None:
         if not after.isdecimal():

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.http import QueryDict
 
+from hub.access import may_read_contents
 from hub.actions.metadata import read_repo_metadata
 from hub.auth import ANONYMOUS, Actor
 from hub.cards.checks import texts
@@ -61,7 +62,8 @@ class RepoView:
         return [entry for entry in entries if entry.kind == "file"]
 
     def siblings(self) -> list[dict[str, Any]]:
-        return [sibling(entry, with_blobs=self.sized) for entry in self.files]
+        is_open = not self.sized or may_read_contents(self.actor, self.repo)
+        return [sibling(entry, with_blobs=self.sized, with_digests=is_open) for entry in self.files]
 
     def transformers_info(self) -> dict[str, str] | None:
         names = [entry.path for entry in self.files if "/" not in entry.path]
@@ -82,7 +84,7 @@ _BOTH: dict[str, Field] = {
     "disabled": lambda view: False,
     "downloads": lambda view: view.repo.downloads,
     "downloadsAllTime": lambda view: view.repo.downloads_all_time,
-    "gated": lambda view: False,
+    "gated": lambda view: view.repo.gated or False,
     "lastModified": RepoView.last_modified,
     "likes": lambda view: view.repo.likes,
     "private": lambda view: view.repo.is_private,

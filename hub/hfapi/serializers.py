@@ -14,6 +14,7 @@ from django.utils.html import escape
 from hub.models import Repo
 from hub.vcs import CommitInfo, Ref, TreeEntry
 
+HIDDEN_DIGEST = "*" * 64
 NOREPLY_PREFIX = "@users.noreply."
 
 
@@ -30,6 +31,7 @@ def tree_entry(
     entry: TreeEntry,
     *,
     xet_hashes: Mapping[str, str],
+    with_digests: bool = True,
     last_commits: Mapping[str, CommitInfo] | None = None,
     security: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def tree_entry(
 
     Args:
         xet_hashes: Xet file hash by SHA-256, of files that came through Xet.
+        with_digests: False where the caller may not read contents: stars stand for their digests.
         last_commits, security: by path, where the caller asked for more (`expand`).
     """
     row: dict[str, Any] = {
@@ -47,12 +50,12 @@ def tree_entry(
     }
     if entry.lfs:
         row["lfs"] = {
-            "oid": entry.lfs.oid,
+            "oid": entry.lfs.oid if with_digests else HIDDEN_DIGEST,
             "size": entry.lfs.size_bytes,
             "pointerSize": entry.pointer_size_bytes,
         }
         if entry.lfs.oid in xet_hashes:
-            row["xetHash"] = xet_hashes[entry.lfs.oid]
+            row["xetHash"] = xet_hashes[entry.lfs.oid] if with_digests else HIDDEN_DIGEST
     if last_commits is not None and entry.path in last_commits:
         row["lastCommit"] = last_commit(last_commits[entry.path])
     if security is not None and entry.path in security:
@@ -60,7 +63,7 @@ def tree_entry(
     return row
 
 
-def sibling(entry: TreeEntry, *, with_blobs: bool) -> dict[str, Any]:
+def sibling(entry: TreeEntry, *, with_blobs: bool, with_digests: bool = True) -> dict[str, Any]:
     """One file in the info of a repository."""
     row: dict[str, Any] = {"rfilename": entry.path}
     if with_blobs:
@@ -69,7 +72,7 @@ def sibling(entry: TreeEntry, *, with_blobs: bool) -> dict[str, Any]:
         if entry.lfs:
             row["lfs"] = {
                 "size": entry.lfs.size_bytes,
-                "sha256": entry.lfs.oid,
+                "sha256": entry.lfs.oid if with_digests else HIDDEN_DIGEST,
                 "pointerSize": entry.pointer_size_bytes,
             }
     return row

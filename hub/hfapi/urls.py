@@ -13,6 +13,12 @@ from hub.hfapi.views.collections import Collections, Items, OneCollection, OneIt
 from hub.hfapi.views.commit import Commit
 from hub.hfapi.views.constants import AgentHarnesses, TagsByType, Tasks, Telemetry
 from hub.hfapi.views.copies import CopyLargeFiles, DeleteLargeFiles, Duplicate, LargeFiles
+from hub.hfapi.views.gates import (
+    AccessRequests,
+    GrantAccess,
+    HandleAccessRequest,
+    WithdrawAccessRequest,
+)
 from hub.hfapi.views.history import Commits
 from hub.hfapi.views.identity import AuthCheck, AuthCheckWrite, WhoAmI
 from hub.hfapi.views.info import RepoInfo
@@ -133,6 +139,15 @@ repo_urls = [
     path(f"{_REPO}/super-squash/<rev:revision>", SuperSquash.as_view(), name="hf_super_squash"),
 ]
 
+_GATE = f"{_REPO}/user-access-request"
+
+gate_urls = [
+    path(f"{_GATE}/handle", HandleAccessRequest.as_view(), name="hf_handle_access"),
+    path(f"{_GATE}/grant", GrantAccess.as_view(), name="hf_grant_access"),
+    path(f"{_GATE}/cancel", WithdrawAccessRequest.as_view(), name="hf_withdraw_access"),
+    path(f"{_GATE}/<str:status>", AccessRequests.as_view(), name="hf_access_requests"),
+]
+
 unserved_urls = [
     re_path(
         r"^api/(?:jobs|scheduled-jobs|endpoint"
@@ -170,5 +185,6 @@ urlpatterns: list[URLPattern] = [
     *people_urls,
     *collection_urls,
     *repo_urls,
+    *gate_urls,
     *unserved_urls,
 ]

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare
 
-from hub.access import Level, level_of, may_contribute
+from hub.access import Level, level_of, may_propose, may_read_contents
 from hub.auth import Actor
 from hub.errors import PermissionDenied
 from hub.models import AccessToken, Repo, User
@@ -95,8 +95,8 @@ def open_transfer(verb: Verb, oid: str, query: Mapping[str, str]) -> Transfer:
 def _may(verb: Verb, actor: Actor, repo: Repo) -> bool:
     """Content may be sent by whoever may propose it."""
     if verb == "download":
-        return level_of(actor, repo) >= Level.READ
-    return may_contribute(actor, repo)
+        return level_of(actor, repo) >= Level.READ and may_read_contents(actor, repo)
+    return may_propose(actor, repo)
 
 
 def _actor(user_id: str, token_id: str) -> Actor:

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from hub.access import get_repo_for_contribution, get_repo_for_read
+from hub.access import get_repo_for_contents, get_repo_for_proposal
 from hub.actions.blobs import part_key, register_blob
 from hub.auth import token_actor_of
 from hub.content import blob_content, blob_link
@@ -53,7 +53,7 @@ def batch(request: HttpRequest, repo_type: str, namespace: str, name: str) -> Ht
     asked = parse_batch(_json_body(request))
     actor = token_actor_of(request)
     is_upload = asked.operation == "upload"
-    get_repo = get_repo_for_contribution if is_upload else get_repo_for_read
+    get_repo = get_repo_for_proposal if is_upload else get_repo_for_contents
     repo = get_repo(actor, repo_type, namespace, name)
     return _answer(Batch(repo, actor, _lfs_url(request, repo)).answer(asked))
 
@@ -69,7 +69,7 @@ def verify(request: HttpRequest, repo_type: str, namespace: str, name: str) -> H
     if "signature" in request.GET:
         repo = open_transfer("verify", wanted.oid, request.GET.dict()).repo
     else:
-        repo = get_repo_for_contribution(token_actor_of(request), repo_type, namespace, name)
+        repo = get_repo_for_proposal(token_actor_of(request), repo_type, namespace, name)
     link = blob_link(repo, wanted.oid)
     if link is None:
         raise NotFound("This object has not arrived, or its bytes were not what was promised.")

@@ -1,3 +1,4 @@
+from hub.models.access_request import AccessRequest, RequestStatus
 from hub.models.account import Membership, Namespace, Organization, Role, User
 from hub.models.audit import AuditEntry
 from hub.models.blob import Blob, RepoBlob
@@ -5,13 +6,14 @@ from hub.models.collection import Collection, CollectionItem, Theme
 from hub.models.follow import Follow
 from hub.models.like import Like
 from hub.models.ref import Ref
-from hub.models.repo import DownloadDay, Repo, RepoRedirect, RepoTag, RepoType
+from hub.models.repo import DownloadDay, Gate, Repo, RepoRedirect, RepoTag, RepoType
 from hub.models.scan import CommitScan, FileScan, ScanState, Verdict
 from hub.models.search import FacetCount, RepoSearch
 from hub.models.token import AccessToken, TokenGrant, TokenScope
 from hub.models.xet import RepoXorb, XetFile, Xorb, XorbChunk
 
 __all__ = [
+    "AccessRequest",
     "AccessToken",
     "AuditEntry",
     "Blob",
@@ -22,6 +24,7 @@ __all__ = [
     "FacetCount",
     "FileScan",
     "Follow",
+    "Gate",
     "Like",
     "Membership",
     "Namespace",
@@ -34,6 +37,7 @@ __all__ = [
     "RepoTag",
     "RepoType",
     "RepoXorb",
+    "RequestStatus",
     "Role",
     "ScanState",
     "Theme",

@@ -44,6 +44,13 @@ class RepoType(models.TextChoices):
         return cls.MODEL, namespace, name
 
 
+class Gate(models.TextChoices):
+    """How people get at the files of a gated repository; an empty value stands for no gate."""
+
+    AUTO = "auto", _("Whoever agrees to your conditions")
+    MANUAL = "manual", _("People you let in one by one")
+
+
 class RepoQuerySet(models.QuerySet["Repo"]):
     def visible_to(self, user: User | AnonymousUser | None) -> RepoQuerySet:
         """Public repositories and the private ones `user` may read."""
@@ -89,6 +96,8 @@ class Repo(models.Model):
     name = models.CharField(max_length=96)
     creator = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     is_private = models.BooleanField(default=False)
+    gated = models.CharField(max_length=8, choices=Gate, blank=True)
+    """Who sees the repository is one thing, who gets its files another: `hub.access` decides."""
     storage_key = models.CharField(
         max_length=32, unique=True, default=new_storage_key, editable=False
     )

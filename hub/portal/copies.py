@@ -13,14 +13,14 @@ from hub.access import get_namespace_for_create
 from hub.actions.copies import duplicate_repo
 from hub.errors import Conflict, InvalidInput, QuotaExceeded
 from hub.portal.forms import DuplicateForm
-from hub.portal.repo_page import open_page
+from hub.portal.repo_page import open_contents_page
 from hub.portal.tabs import repo_page_url
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def duplicate(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
-    page = open_page(request, repo_type, namespace, name)
+    page = open_contents_page(request, repo_type, namespace, name)
     user = page.actor.require_user()
     initial = {"owner": user.username, "name": name, "is_private": page.repo.is_private}
     form = DuplicateForm(request.POST or None, user=user, initial=initial)

@@ -8,9 +8,10 @@ from itertools import islice
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
+from hub.access import check_may_read_file
 from hub.portal.changes import page_number_of, read_changes
 from hub.portal.highlight import highlight
-from hub.portal.repo_page import RepoPage, open_page
+from hub.portal.repo_page import RepoPage, open_contents_page, open_page
 from hub.portal.snippets import upload_snippets
 from hub.scans import FileStatus, entry_statuses
 from hub.site import base_url
@@ -83,6 +84,7 @@ def blob(
     entry = page.git.entry(page.commit_sha, path)
     if entry.kind == "directory":
         return tree(request, repo_type, namespace, name, revision, path)
+    check_may_read_file(page.actor, page.repo, page.commit_sha, path)
     context = {
         "path": path,
         "crumbs": _crumbs(path),
@@ -128,7 +130,7 @@ def commits(
 def commit(
     request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str
 ) -> HttpResponse:
-    page = open_page(request, repo_type, namespace, name, revision=revision)
+    page = open_contents_page(request, repo_type, namespace, name, revision=revision)
     info = next(page.git.log(page.commit_sha, limit=1))
     parent = info.parents[0] if info.parents else None
     changes = read_changes(

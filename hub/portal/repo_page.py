@@ -40,6 +40,11 @@ class RepoPage:
         """What `revision` resolves to; raises `RevisionNotFound`."""
         return self.git.resolve(self.revision)
 
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether the caller may read what the files hold."""
+        return access.may_read_contents(self.actor, self.repo)
+
     def render(self, template: str, tab: str, context: dict[str, Any]) -> HttpResponse:
         """The page with its head and tabs."""
         frame = {
@@ -47,11 +52,26 @@ class RepoPage:
             "kind": KINDS[self.repo.repo_type],
             "revision": self.revision,
             "is_liked": is_liked(self.repo, self.request.user),
+            "is_open": self.is_open,
             "can_write": self.level >= Level.WRITE,
             "can_admin": self.level >= Level.ADMIN,
             "tabs": tabs_for(self.request, self.repo, self.level, tab),
         }
         return render(self.request, template, frame | context)
+
+
+def open_contents_page(
+    request: HttpRequest,
+    repo_type: str,
+    namespace: str,
+    name: str,
+    *,
+    revision: str = DEFAULT_BRANCH,
+) -> RepoPage:
+    """As `open_page`, for pages that show what files hold; raises `GatedRepo`, too."""
+    page = open_page(request, repo_type, namespace, name, revision=revision)
+    access.check_may_read_contents(page.actor, page.repo)
+    return page
 
 
 def open_page(

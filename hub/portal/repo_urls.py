@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from hub.portal import copies, files, likes, lists, repos, tensors
+from hub.portal import copies, files, gates, likes, lists, repos, tensors
 from hub.portal.routes import repo_routes
 
 list_urls = [
@@ -25,8 +25,15 @@ repo_urls = [
     *repo_routes("/tensors/<rev:revision>/<filepath:path>", tensors.tensors, "tensors"),
     *repo_routes("/like", likes.like, "repo_like"),
     *repo_routes("/duplicate", copies.duplicate, "repo_duplicate"),
+    *repo_routes("/ask-access", gates.ask, "ask_access"),
+    *repo_routes("/ask-access/withdraw", gates.withdraw, "withdraw_access"),
+    *repo_routes("/access-requests", gates.requests, "access_requests"),
+    *repo_routes("/access-requests/decide", gates.decide, "decide_access"),
+    *repo_routes("/access-requests/grant", gates.grant, "grant_access"),
+    *repo_routes("/access-requests/report.csv", gates.report, "access_report"),
     *repo_routes("/settings", repos.settings, "repo_settings"),
     *repo_routes("/settings/visibility", repos.set_visibility, "repo_set_visibility"),
+    *repo_routes("/settings/gate", repos.set_gate, "repo_set_gate"),
     *repo_routes("/settings/rename", repos.rename, "repo_rename"),
     *repo_routes("/settings/delete", repos.delete, "repo_delete"),
 ]

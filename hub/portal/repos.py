@@ -15,8 +15,10 @@ from hub.actions.repos import create_repo, delete_repo, move_repo, update_repo_s
 from hub.auth import actor_of
 from hub.errors import Conflict, InvalidInput
 from hub.model_tree import model_tree
-from hub.models import RepoType
+from hub.models import RepoType, RequestStatus
 from hub.portal.forms import NewRepoForm, RenameRepoForm, VisibilityForm
+from hub.portal.gate_box import gate_box
+from hub.portal.gate_forms import AskForm, GateForm
 from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.snippets import use_snippets
 from hub.portal.tabs import repo_page_url
@@ -29,17 +31,25 @@ README_LIMIT_BYTES = 2 * 1024**2
 
 @require_GET
 def card(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
-    page = open_page(request, repo_type, namespace, name)
+    return card_page(open_page(request, repo_type, namespace, name))
+
+
+def card_page(page: RepoPage, ask_form: AskForm | None = None) -> HttpResponse:
+    """The card; with a form of its gate that was not filled in well."""
     recent = list(page.git.log(page.commit_sha, limit=1))
+    is_model = page.repo.repo_type == RepoType.MODEL
     context = {
         "card_html": _card_html(page),
-        "snippets": use_snippets(page.repo, base_url(request)),
+        "snippets": use_snippets(page.repo, base_url(page.request)),
         "last_commit": recent[0] if recent else None,
         "security": repo_security(page.repo, page.commit_sha),
         "safetensors": page.repo.safetensors,
-        "tree": model_tree(page.actor, page.repo) if repo_type == RepoType.MODEL else None,
+        "tree": model_tree(page.actor, page.repo) if is_model else None,
+        "gate": gate_box(page, ask_form),
     }
-    return page.render("hub/repo_card.html", "card", context)
+    response = page.render("hub/repo_card.html", "card", context)
+    response.status_code = 422 if ask_form else 200
+    return response
 
 
 def _card_html(page: RepoPage) -> str | None:
@@ -95,6 +105,8 @@ def _settings_page(
     user = page.actor.require_user()
     context = {
         "visibility_form": VisibilityForm(initial={"is_private": page.repo.is_private}),
+        "gate_form": GateForm(initial={"gated": page.repo.gated}),
+        "n_waiting": page.repo.access_requests.filter(status=RequestStatus.PENDING).count(),
         "rename_form": rename_form or RenameRepoForm(user=user, initial=_current_id(page)),
         "delete_error": delete_error,
     }
@@ -122,6 +134,23 @@ def set_visibility(request: HttpRequest, repo_type: str, namespace: str, name: s
             _("Only people with access see it from now on.")
             if private
             else _("Everyone can see it from now on."),
+        )
+    return redirect(repo_page_url("repo_settings", page.repo))
+
+
+@login_required
+@require_POST
+def set_gate(request: HttpRequest, repo_type: str, namespace: str, name: str) -> HttpResponse:
+    page = open_page(request, repo_type, namespace, name, level=Level.ADMIN)
+    form = GateForm(request.POST)
+    if form.is_valid():
+        gated = form.cleaned_data["gated"]
+        update_repo_settings(repo=page.repo, gated=gated, acting_user=page.actor.require_user())
+        messages.success(
+            request,
+            _("Only those who pass the gate get its files from now on.")
+            if gated
+            else _("Whoever sees it gets its files from now on."),
         )
     return redirect(repo_page_url("repo_settings", page.repo))
 

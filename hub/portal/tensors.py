@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from hub.errors import InvalidInput
-from hub.portal.repo_page import open_page
+from hub.portal.repo_page import open_contents_page
 from hub.scan_words import finding_text
 from hub.storable import storable_text
 from hub.tensors import Unreadable, Version, compare_tensors, has_tensors
@@ -37,7 +37,7 @@ def tensors(
     request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str, path: str
 ) -> HttpResponse:
     """A page; for htmx the table alone."""
-    page = open_page(request, repo_type, namespace, name, revision=revision)
+    page = open_contents_page(request, repo_type, namespace, name, revision=revision)
     if not has_tensors(path):
         raise InvalidInput("Only safetensors files have tensors to compare.")
     old = request.GET.get("old")

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.actions.tokens import NewToken, create_token, revoke_token
 from hub.errors import NotFound
-from hub.models import AccessToken, Repo, User
+from hub.models import AccessToken, Repo, RequestStatus, User
 from hub.portal.account_forms import TokenForm
 
 CHOICE_LIMIT = 500
@@ -62,8 +62,10 @@ def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
 
 
 def _choices(user: User) -> list[Repo]:
-    """The user's own repositories and those of their organisations."""
+    """The user's own repositories, their organisations', and gated ones they were let into."""
     mine = Q(namespace__user=user)
     ours = Q(namespace__organization__in=user.memberships.values("organization_id"))
-    repos = Repo.objects.filter(mine | ours).select_related("namespace")
+    accepted = user.access_requests.filter(status=RequestStatus.ACCEPTED)
+    let_in = Q(pk__in=accepted.values("repo_id"), is_private=False)
+    repos = Repo.objects.filter(mine | ours | let_in).select_related("namespace")
     return list(repos.order_by("-last_modified", "-pk")[:CHOICE_LIMIT])

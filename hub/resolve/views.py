@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from hub.access import get_repo_for_read
+from hub.access import check_may_read_file, get_repo_for_read
 from hub.actions.downloads import count_download
 from hub.auth import actor_of
 from hub.content import Content, open_content
@@ -26,6 +26,7 @@ def resolve(
     actor = actor_of(request)
     repo = get_repo_for_read(actor, repo_type, namespace, name)
     commit_sha = git_of(repo).resolve(revision)
+    check_may_read_file(actor, repo, commit_sha, path)
     content = open_content(repo, commit_sha, path)
     count_download(request, repo, actor)
     is_wanted_as_file = request.GET.get("download", "").lower() in {"1", "true"}
@@ -41,8 +42,10 @@ def raw(
     request: HttpRequest, repo_type: str, namespace: str, name: str, revision: str, path: str
 ) -> HttpResponseBase:
     """A file for browsers: shown as text or picture where that is safe."""
-    repo = get_repo_for_read(actor_of(request), repo_type, namespace, name)
+    actor = actor_of(request)
+    repo = get_repo_for_read(actor, repo_type, namespace, name)
     commit_sha = git_of(repo).resolve(revision)
+    check_may_read_file(actor, repo, commit_sha, path)
     content = open_content(repo, commit_sha, path)
     headers = {
         **_file_headers(request, repo, commit_sha, content, is_pinned=revision == commit_sha),

@@ -27,6 +27,8 @@ MAX_TERMS = 2_000
 MAX_WORD_CHARS = 40
 MAX_QUESTION_WORDS = 10
 MIN_PREFIX_CHARS = 2
+GATED = "is:gated"
+"""Value of gated repositories."""
 LINKED = "is:linked"
 """Value of the spaces that name a model or data set."""
 

@@ -63,6 +63,9 @@ LOOKS: dict[str, Look] = {
     "draft": Look(_("Draft"), "pencil-square", "plain"),
     "merged": Look(_("Merged"), "sign-merge-right", "active"),
     "closed": Look(_("Closed"), "slash-circle", "plain"),
+    # requests for access
+    "accepted": Look(_("Accepted"), "check-circle", "good"),
+    "rejected": Look(_("Rejected"), "x-circle", "bad"),
     # repositories, tokens, workers
     "private": Look(_("Private"), "lock", "plain"),
     "public": Look(pgettext_lazy("visibility", "Public"), "globe2", "plain"),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from django.db.models import Case, When
 from django.utils.crypto import salted_hmac
 
-from hub.access import visible_repos
+from hub.access import repos_open_to
 from hub.auth import Actor
 from hub.models import Repo, RepoXorb, XorbChunk
 from hub.xet.chunk_ranges import unpack_ranges
@@ -63,7 +63,7 @@ def _links_of(chunk_hash: str, repo: Repo, actor: Actor) -> list[RepoXorb]:
     here = {"xorb__quarantined_at": None, "xorb__condemned_at": None}
     chunks = XorbChunk.objects.filter(chunk_hash=chunk_hash, **here)
     holders = chunks.values("xorb_id")
-    links = RepoXorb.objects.filter(xorb__in=holders, repo__in=visible_repos(actor))
+    links = RepoXorb.objects.filter(xorb__in=holders, repo__in=repos_open_to(actor))
     is_here = Case(When(repo=repo, then=1), default=0)
     latest: dict[int, RepoXorb] = {}
     for link in links.select_related("xorb").order_by(is_here.desc(), "-pk")[:_LINKS_LOOKED_AT]:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare
 
-from hub.access import Level, level_of, may_contribute
+from hub.access import Level, check_may_read_contents, level_of, may_contribute
 from hub.auth import Actor
 from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
 from hub.models import AccessToken, Repo, User
@@ -72,6 +72,7 @@ def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
         InvalidToken: forged, expired, or made with an access token that was revoked.
         PermissionDenied: a read token where `needs_write`, or the right is gone.
         RepoNotFound: the repository is gone, or can no longer be read.
+        GatedRepo: access to its files was withdrawn.
     """
     try:
         claims = signing.loads(text, salt=_TOKEN_SALT)
@@ -86,6 +87,7 @@ def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
     level = level_of(actor, repo) if repo else Level.NONE
     if repo is None or level < Level.READ:
         raise RepoNotFound
+    check_may_read_contents(actor, repo)
     if needs_write and not may_contribute(actor, repo):
         raise PermissionDenied(f"You may no longer send anything to {repo.full_name}.")
     return CasGrant(repo, actor)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.access import get_repo_for_contribution, get_repo_for_read, get_repo_for_ref
+from hub.access import get_repo_for_contents, get_repo_for_proposal, get_repo_for_ref
 from hub.actions.downloads import count_download
 from hub.actions.shards import read_shard_body, register_shard
 from hub.actions.xorbs import store_xorb
@@ -64,7 +64,7 @@ def read_token_route(
 ) -> HttpResponse:
     """`GET /api/{kind}/{namespace}/{name}/xet-read-token/{revision}`."""
     actor = token_actor_of(request)
-    repo = get_repo_for_read(actor, _repo_type(kind), namespace, name)
+    repo = get_repo_for_contents(actor, _repo_type(kind), namespace, name)
     _check_revision(repo, revision)
     count_download(request, repo, actor)
     return _token_answer(request, repo, actor, can_write=False)
@@ -77,7 +77,7 @@ def write_token_route(
     """`GET /api/{kind}/{namespace}/{name}/xet-write-token/{revision}`; `None` is any revision."""
     actor = token_actor_of(request)
     if is_true(request.GET.get("create_pr")):
-        repo = get_repo_for_contribution(actor, _repo_type(kind), namespace, name)
+        repo = get_repo_for_proposal(actor, _repo_type(kind), namespace, name)
     else:
         repo = get_repo_for_ref(actor, _repo_type(kind), namespace, name, revision=revision)
     _check_revision(repo, revision)

@@ -33,12 +33,16 @@ SAMPLES = {
     "xorb_hash": "cd" * 32, "file_hash": "cd" * 32, "chunk_hash": "cd" * 32,
     "event_id": "ab" * 12, "slug": "best-00000000000000000000abcd", "item_id": "1",
     "run_id": "00000000-0000-4000-8000-000000000000", "task_id": "task", "tag": "v1", "num": "1",
+    "status": "pending",
 }  # fmt: skip
 """What stands for a route's parameter. A new parameter needs a line here."""
 
 OPEN_TO_READERS: dict[str, str] = {
     "hf_discussions": "any signed-in reader may open a discussion or a pull request",
     "discussion_new": "the same, on a page",
+    "hf_withdraw_access": "whoever asked for access may take that back",
+    "ask_access": "any signed-in reader may ask for access to a gated repository",
+    "withdraw_access": "whoever asked may take that back",
     "hf_like": "any signed-in reader may like",
     "repo_like": "the same, on a page",
     "pull_request_new": "any signed-in reader may open one",
@@ -117,10 +121,12 @@ class Route:
             return [self.defaults["repo_type"]]
         if "<repotype:" in self.template or "<str:kind>" in self.template:
             return list(RepoType.values)
-        return ["dataset"] if self.template.startswith(("datasets/", "benchmarks/")) else ["model"]
+        before = self.template.partition("<name:namespace>")[0]
+        of_data = before.endswith(("datasets/", "benchmarks/", "leaderboards/"))
+        return ["dataset"] if of_data else ["model"]
 
-    def path(self, repo_type: str, namespace: str, name: str) -> str:
-        values = SAMPLES | {
+    def path(self, repo_type: str, namespace: str, name: str, **other: str) -> str:
+        values = SAMPLES | other | {
             "namespace": namespace, "name": name, "repo_type": f"{repo_type}s",
             "kind": f"{repo_type}s",
         }  # fmt: skip

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import itertools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
 
 from hub.actions.accounts import create_user
+from hub.actions.gates import grant_access
 from hub.actions.organizations import create_organization, set_member
-from hub.actions.repos import create_repo
+from hub.actions.repos import create_repo, update_repo_settings
 from hub.actions.tokens import Grant, create_token
 from hub.models import (
     Blob,
+    Gate,
     Namespace,
     Organization,
     Repo,
@@ -81,6 +83,15 @@ def make_repo(
     )
     if files:
         commit(repo, files)
+    return repo
+
+
+def gate(repo: Repo, mode: str = Gate.MANUAL, *, let_in: Iterable[User] = ()) -> Repo:
+    """`repo`, gated, with these people let in."""
+    assert repo.creator is not None
+    update_repo_settings(repo=repo, gated=mode, acting_user=repo.creator)
+    for user in let_in:
+        grant_access(repo=repo, user=user, acting_user=repo.creator)
     return repo
 
 

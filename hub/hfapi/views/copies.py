@@ -28,7 +28,7 @@ NAMES_KEPT_S = 3600
 class Duplicate(HubView):
     def post(self, request: HttpRequest, repo_type: str, **ids: str) -> HttpResponse:
         """A private repository stays private, unless the caller says otherwise."""
-        source, user, body = self.repo_for_read(), self.actor.require_user(), self.json_body()
+        source, user, body = self.repo_for_contents(), self.actor.require_user(), self.json_body()
         refuse_machines(body)
         owner, name = full_id(body, "repository")
         is_private = privacy_in(body)
@@ -104,7 +104,7 @@ class DeleteLargeFiles(HubView):
 class CopyLargeFiles(HubView):
     def post(self, request: HttpRequest, **ids: str) -> HttpResponse:
         """Gives the repository in `target` the right to files of this one."""
-        source, body = self.repo_for_read(), self.json_body()
+        source, body = self.repo_for_contents(), self.json_body()
         files = body.get("files")
         if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
             raise InvalidInput("“files” must be a list of objects with “sha256”.")

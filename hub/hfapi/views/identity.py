@@ -40,7 +40,7 @@ class WhoAmI(HubView):
 
 class AuthCheck(HubView):
     def get(self, request: HttpRequest, **ids: str) -> HttpResponse:
-        self.repo_for_read()
+        self.repo_for_contents()
         return JsonResponse({})
 
 

@@ -68,6 +68,7 @@ def _filter_of(query: QueryDict) -> RepoFilter:
         library=query.get("library", ""),
         min_parameters=sizes.least,
         max_parameters=sizes.most,
+        is_gated=is_true(query["gated"]) if query.get("gated") else None,
     )
 
 
@@ -87,7 +88,7 @@ def _is_unmet(query: QueryDict) -> bool:
     """Whether a condition is one that no repository here can meet."""
     if any(query.get(name) for name in ("inference", "inference_provider")):
         return True
-    return is_true(query.get("gated")) or any(app not in _APPS_BY_NAME for app in _apps(query))
+    return any(app not in _APPS_BY_NAME for app in _apps(query))
 
 
 def _sort_of(query: QueryDict) -> str:

@@ -13,7 +13,7 @@ from hub.actions.repos import create_repo, delete_repo, move_repo, update_repo_s
 from hub.auth import Actor
 from hub.errors import Conflict, InvalidInput, NotServed, RepoMoved, RepoNotFound
 from hub.hfapi.base import HubView, is_true, text_of
-from hub.models import Namespace, Repo, RepoType
+from hub.models import Gate, Namespace, Repo, RepoType
 from hub.site import base_url, repo_url
 
 _OF_MACHINES = (
@@ -73,13 +73,13 @@ class RepoSettings(HubView):
     def put(self, request: HttpRequest, **ids: str) -> HttpResponse:
         repo = self.repo_for_admin()
         body = self.json_body()
-        if body.get("gated"):
-            raise NotServed("This site does not serve gated repositories. Make it private instead.")
-        is_private = privacy_in(body)
-        if is_private is not None and is_private != repo.is_private:
-            user = self.actor.require_user()
-            update_repo_settings(repo=repo, is_private=is_private, acting_user=user)
-        return JsonResponse({"private": repo.is_private, "gated": False})
+        repo = update_repo_settings(
+            repo=repo,
+            is_private=privacy_in(body),
+            gated=_gate_in(body),
+            acting_user=self.actor.require_user(),
+        )
+        return JsonResponse({"private": repo.is_private, "gated": repo.gated or False})
 
     patch = post = put
 
@@ -152,6 +152,18 @@ def full_id(body: dict[str, Any], key: str) -> tuple[str, str]:
     if not slash:
         raise InvalidInput(f"“{key}” must look like namespace/name.")
     return namespace, name
+
+
+def _gate_in(body: dict[str, Any]) -> str | None:
+    """What `gated` asks for, empty for no gate; None where it is left out."""
+    gated = body.get("gated")
+    if gated is None:
+        return None
+    if gated is False:
+        return ""
+    if not isinstance(gated, str) or gated not in Gate.values:
+        raise InvalidInput("“gated” must be “auto”, “manual” or false.")
+    return gated
 
 
 def privacy_in(body: dict[str, Any]) -> bool | None:

@@ -28,7 +28,7 @@ _INDEX_SUFFIX = ".safetensors.index.json"
 class SafetensorsMetadata(HubView):
     def get(self, request: HttpRequest, path: str, **ids: str) -> HttpResponse:
         """The index file at `path` on the default branch, and the header of each of its shards."""
-        repo = self.repo_for_read()
+        repo = self.repo_for_contents()
         if not path.endswith(_INDEX_SUFFIX):
             raise InvalidInput(f"Name an index file: it ends in “{_INDEX_SUFFIX}”.")
         commit_sha = git_of(repo).resolve(DEFAULT_REF)

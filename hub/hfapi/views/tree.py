@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from hub.access import may_read_contents
 from hub.errors import InvalidInput, TooLarge
 from hub.hfapi.base import HubView, is_true
 from hub.hfapi.pagination import decode_cursor, encode_cursor, limit_of, page_answer
@@ -40,7 +41,8 @@ class Tree(HubView):
         page = list(islice(entries, _page_size(request, expand) + 1))
         more = len(page) == _page_size(request, expand) + 1
         page = page[:-1] if more else page
-        rows = _rows(repo, git, commit_sha, page, expand=expand)
+        is_open = may_read_contents(self.actor, repo)
+        rows = _rows(repo, git, commit_sha, page, expand=expand, is_open=is_open)
         address = f"{repo.api_path}/tree/{commit_sha}/{quote(path.strip('/'))}".rstrip("/")
         cursor = encode_cursor(page[-1].path) if more else None
         return page_answer(request, rows, path=address, next_cursor=cursor)
@@ -53,7 +55,9 @@ class PathsInfo(HubView):
         git = git_of(repo)
         commit_sha = git.resolve(revision)
         entries = git.entries(commit_sha, paths)
-        return JsonResponse(_rows(repo, git, commit_sha, entries, expand=expand), safe=False)
+        is_open = may_read_contents(self.actor, repo)
+        rows = _rows(repo, git, commit_sha, entries, expand=expand, is_open=is_open)
+        return JsonResponse(rows, safe=False)
 
     def _wanted(self) -> tuple[list[str], bool]:
         """Paths and the wish for more, from a form or from JSON."""
@@ -87,15 +91,27 @@ def xet_hashes(repo: Repo, oids: Iterable[str]) -> dict[str, str]:
 
 
 def _rows(
-    repo: Repo, git: Repository, commit_sha: str, entries: Sequence[TreeEntry], *, expand: bool
+    repo: Repo,
+    git: Repository,
+    commit_sha: str,
+    entries: Sequence[TreeEntry],
+    *,
+    expand: bool,
+    is_open: bool,
 ) -> list[dict[str, Any]]:
     hashes = xet_hashes(repo, (entry.lfs.oid for entry in entries if entry.lfs))
     if not expand:
-        return [tree_entry(entry, xet_hashes=hashes) for entry in entries]
+        return [tree_entry(entry, xet_hashes=hashes, with_digests=is_open) for entry in entries]
     commits = git.last_commits(commit_sha, [entry.path for entry in entries])
     security = file_statuses(repo, commit_sha, entries)
     return [
-        tree_entry(entry, xet_hashes=hashes, last_commits=commits, security=security)
+        tree_entry(
+            entry,
+            xet_hashes=hashes,
+            with_digests=is_open,
+            last_commits=commits,
+            security=security,
+        )
         for entry in entries
     ]
 

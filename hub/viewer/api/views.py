@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from hub.access import get_repo_for_read
+from hub.access import get_repo_for_contents
 from hub.auth import actor_of
 from hub.site import base_url
 from hub.viewer.api import serializers as forms
@@ -21,11 +21,11 @@ from hub.viewer.queries import DataSet, Part, open_data_set
 
 
 class DataSetView(APIView):
-    """A view of one data set that the caller may read."""
+    """A view of one data set whose contents the caller may read."""
 
     def data_set(self, request: Request, revision: str = "main") -> DataSet:
         namespace, name = self.kwargs["namespace"], self.kwargs["name"]
-        repo = get_repo_for_read(actor_of(request), "dataset", namespace, name)
+        repo = get_repo_for_contents(actor_of(request), "dataset", namespace, name)
         return open_data_set(repo, revision)
 
     def read(self, request: Request, form_class: type[forms.PartIn]) -> tuple[Part, dict[str, Any]]:

@@ -9,10 +9,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_safe
 
-from hub.access import get_repo_for_read
+from hub.access import get_repo_for_contents
 from hub.auth import actor_of
 from hub.errors import HubError, InvalidInput
-from hub.portal.repo_page import RepoPage, open_page
+from hub.portal.repo_page import RepoPage, open_contents_page
 from hub.site import base_url
 from hub.viewer.errors import ConfigNotFound, DataError, NoData, SplitNotFound, ViewerBusy
 from hub.viewer.media import medium_of
@@ -42,7 +42,7 @@ def viewer(
 ) -> HttpResponse:
     """Rows of a split, or why there are none to show."""
     wish = Wish.of(request.GET)
-    page = open_page(request, "dataset", namespace, name, revision=wish.revision)
+    page = open_contents_page(request, "dataset", namespace, name, revision=wish.revision)
     data = DataSet(page.repo, page.commit_sha)
     chosen = request.GET.get("go", "")
     if chosen or "column" in request.GET:
@@ -79,7 +79,7 @@ def column_statistics(
 @require_GET
 def preview(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     """The first rows, for the card page. Nothing where there are none to show."""
-    repo = get_repo_for_read(actor_of(request), "dataset", namespace, name)
+    repo = get_repo_for_contents(actor_of(request), "dataset", namespace, name)
     data = open_data_set(repo, "main")
     context: dict[str, Any] = {"repo": repo}
     try:
@@ -101,7 +101,7 @@ def preview(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
 @require_safe
 def media(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     """The bytes of a picture or sound that lies in a row, labelled as what they begin like."""
-    repo = get_repo_for_read(actor_of(request), "dataset", namespace, name)
+    repo = get_repo_for_contents(actor_of(request), "dataset", namespace, name)
     query = request.GET
     row = query.get("row", "")
     if not row.isdecimal() or len(row) > 15:
@@ -136,7 +136,7 @@ def _part(
     request: HttpRequest, namespace: str, name: str, config: str, split: str
 ) -> tuple[Part, Wish]:
     wish = Wish.of(request.GET)
-    repo = get_repo_for_read(actor_of(request), "dataset", namespace, name)
+    repo = get_repo_for_contents(actor_of(request), "dataset", namespace, name)
     return open_data_set(repo, wish.revision).part(config, split), wish
 
 

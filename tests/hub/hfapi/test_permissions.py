@@ -28,7 +28,7 @@ class Route:
     """One call. `path` and `body` may hold `{repo}`, the id of the repository.
 
     Where the need is "elsewhere", a test file of its own runs the cast over it
-    (test_collections.py, test_copies.py).
+    (test_collections.py, test_copies.py, test_access_requests.py).
     """
 
     name: str
@@ -132,6 +132,15 @@ ROUTES = [
     Route("hf_tag", "DELETE", "/api/models/{repo}/tag/v1", "write"),
     Route("hf_safetensors", "GET", f"/api/models/{{repo}}/safetensors-metadata/{INDEX}", "read"),
     Route("hf_super_squash", "POST", "/api/models/{repo}/super-squash/main", "write", {}),
+    Route("hf_access_requests", "GET", "/api/models/{repo}/user-access-request/pending", "write"),
+    *(
+        Route(name, "POST", f"/api/models/{{repo}}/user-access-request/{last}", "elsewhere")
+        for name, last in (
+            ("hf_handle_access", "handle"),
+            ("hf_grant_access", "grant"),
+            ("hf_withdraw_access", "cancel"),
+        )
+    ),
     Route("hf_one_part_id", "GET", "/api/models/thing", "never"),
     Route("hf_one_part_id_below", "GET", "/api/models/thing/tree/main", "never"),
     Route("hf_one_part_id_file", "GET", "/thing/resolve/main/config.json", "never"),

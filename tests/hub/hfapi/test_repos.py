@@ -193,8 +193,6 @@ def test_settings_change_who_sees_it(cast: Cast, owner_api: HubApi, body: Any) -
     repo.refresh_from_db()
     assert repo.is_private
     assert AuditEntry.objects.filter(verb="repo.visibility_changed", repo=repo).count() == 1
-    gated = owner_api.send("PUT", f"{repo.api_path}/settings", {"gated": "auto"})
-    assert gated.status_code == 501
 
 
 def test_info_has_what_clients_need(cast: Cast, anonymous_api: HubApi) -> None:
