@@ -81,10 +81,10 @@ def collect_garbage() -> None:
     """Deletes stored bytes that nothing names any more, where the operator wants that."""
     from django.conf import settings
 
-    from hub.actions import collection
+    from hub.actions import garbage
 
     if settings.COLLECT_STORAGE:
-        collection.collect_garbage(is_applied=True)
+        garbage.collect_garbage(is_applied=True)
 
 
 @shared_task(ignore_result=True, time_limit=SCRUB_LIMIT_S)

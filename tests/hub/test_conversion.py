@@ -20,8 +20,8 @@ from config.doctor import Level, check_content
 from hub import claims
 from hub.actions import conversion
 from hub.actions.blobs import register_blob, sweep_uploads
-from hub.actions.collection import collect_garbage
 from hub.actions.conversion import convert_blob, convert_repo, sweep_conversions
+from hub.actions.garbage import collect_garbage
 from hub.actions.large_files import delete_large_files
 from hub.actions.plain_copies import drop_plain_copies
 from hub.content import open_content

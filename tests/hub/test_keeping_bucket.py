@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from hub.actions.collection import collect_garbage
 from hub.actions.conversion import convert_repo, drop_plain_copies
+from hub.actions.garbage import collect_garbage
 from hub.actions.repos import delete_repo
 from hub.actions.scrub import scrub_storage
 from hub.content import open_content

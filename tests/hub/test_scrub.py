@@ -15,8 +15,8 @@ from django.test import Client
 
 from config.doctor import Level, check_content
 from hub.actions.blobs import register_blob
-from hub.actions.collection import collect_garbage
 from hub.actions.commits import commit_files, linked_sizes
+from hub.actions.garbage import collect_garbage
 from hub.actions.scrub import scrub_storage
 from hub.models import Blob, Xorb
 from hub.site import store

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from hub.actions.collection import Collection, Tally, collect_garbage
+from hub.actions.garbage import Collected, Tally, collect_garbage
 from hub.actions.scrub import Damage, scrub_storage
 from hub.actions.upkeep import SWEEP_S, due_repos, sweep_repacks
 from hub.fate import Fate
@@ -90,7 +90,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {_size(holder.logical_bytes):>12}  {holder.name}")
 
 
-def _tallies(done: Collection) -> list[tuple[str, Tally]]:
+def _tallies(done: Collected) -> list[tuple[str, Tally]]:
     return [
         ("rights of repositories", done.rights),
         ("large files", done.contents),

@@ -54,7 +54,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Collection:
+class Collected:
     """What a run has done, or would do."""
 
     rights: Tally = field(default_factory=Tally)
@@ -94,7 +94,7 @@ class _Run:
             model._default_manager.filter(pk__in=ids).update(condemned_at=None)
 
 
-def collect_garbage(*, is_applied: bool, now: datetime | None = None) -> Collection:
+def collect_garbage(*, is_applied: bool, now: datetime | None = None) -> Collected:
     """One run: marks what has become unneeded, deletes what has been so for the grace.
 
     Args:
@@ -104,7 +104,7 @@ def collect_garbage(*, is_applied: bool, now: datetime | None = None) -> Collect
         StorageUnavailable: the store went away; what was done until then is whole.
     """
     grace = timedelta(days=settings.COLLECTION_GRACE_DAYS)
-    run, done = _Run(now or timezone.now(), grace, is_applied), Collection()
+    run, done = _Run(now or timezone.now(), grace, is_applied), Collected()
     _collect_rights(run, done.rights)
     _collect_contents(run, done.contents)
     _collect_xorbs(run, done.xorbs)

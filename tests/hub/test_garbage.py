@@ -13,9 +13,9 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from config.doctor import Level, check_content
-from hub.actions import collection
-from hub.actions.collection import collect_garbage
+from hub.actions import garbage
 from hub.actions.commits import commit_files, linked_sizes, propose_files
+from hub.actions.garbage import collect_garbage
 from hub.actions.refs import create_branch, create_tag, delete_branch, squash_history
 from hub.actions.repos import delete_repo
 from hub.actions.scrub import scrub_storage
@@ -352,7 +352,7 @@ def test_shard_that_comes_while_its_xorb_is_deleted_waits_and_is_refused(ada, re
     cas.put_xorb(xorb)
     run(29)
     deleting, go_on, answers = threading.Event(), threading.Event(), []
-    delete = collection.store().__class__.delete
+    delete = garbage.store().__class__.delete
 
     def slow(self, key):
         deleting.set()
@@ -382,13 +382,13 @@ def test_right_revived_while_a_run_looks_is_not_dropped(ada, repo, monkeypatch):
     """The run has decided to drop it; a client on another connection asks for it meanwhile."""
     blob = store_blob(repo, b"plain")
     run(29)
-    drop = collection._drop_rights
+    drop = garbage._drop_rights
 
     def late(*args):
         _thread(lambda: linked_sizes(repo, [blob.sha256])).join(60)
         drop(*args)
 
-    monkeypatch.setattr(collection, "_drop_rights", late)
+    monkeypatch.setattr(garbage, "_drop_rights", late)
     run(58)
     assert RepoBlob.objects.get().condemned_at is None
     assert store().exists(blob.store_key)
