@@ -68,6 +68,19 @@ def index_of(path: str) -> str | None:
     return _SHARD.sub(_INDEX_SUFFIX, path) if _SHARD.search(path) else None
 
 
+def header_of(
+    repo: Repo, entry: TreeEntry, *, max_bytes: int, git: Repository | None = None
+) -> SafetensorsHeader:
+    """The header of the safetensors file at `entry`; no more of it is read.
+
+    Raises:
+        FormatError: it is none, or its header is longer than `max_bytes`.
+        HubError, StorageError, XetError, OSError
+    """
+    with closing(open_file(repo, entry, git=git)) as stream:
+        return read_header(stream, size_bytes=entry.size_bytes, max_header_bytes=max_bytes)
+
+
 def compare_tensors(repo: Repo, old: Version, new: Version) -> TensorDiff | Unreadable:
     """What differs between two versions of a checkpoint.
 
@@ -151,9 +164,6 @@ class _HeaderReader:
         }
 
     def _header(self, entry: TreeEntry) -> SafetensorsHeader:
-        with closing(open_file(self._repo, entry, git=self._git)) as stream:
-            header = read_header(
-                stream, size_bytes=entry.size_bytes, max_header_bytes=self._left_bytes
-            )
+        header = header_of(self._repo, entry, max_bytes=self._left_bytes, git=self._git)
         self._left_bytes -= header.header_size_bytes
         return header

@@ -6,7 +6,6 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -16,7 +15,6 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from hub.actions.search import index_repo
-from hub.blob_stream import open_file
 from hub.cards import Card, CardError, dataset_tags, model_tags, parse_card, space_tags
 from hub.cards.checks import texts
 from hub.cards.front_matter import split_body
@@ -33,11 +31,12 @@ from hub.models import Repo, RepoTag, RepoType
 from hub.site import git_of
 from hub.storable import storable, storable_text
 from hub.storage.errors import StorageError
+from hub.tensors import header_of
 from hub.vcs import Repository, TreeEntry
 from hub.vcs.errors import EntryNotFound, EntryTooLarge, VcsError
 from hub.xet.errors import XetError
 from ml_core.formats.errors import FormatError
-from ml_core.formats.safetensors import ParameterSummary, SafetensorsHeader, read_header, summarize
+from ml_core.formats.safetensors import ParameterSummary, summarize
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +199,8 @@ def _weights(repo: Repo, files: Sequence[TreeEntry]) -> ParameterSummary | None:
     if not chosen or len(chosen) > MAX_WEIGHT_FILES:
         return None
     try:
-        return summarize([_header(repo, entry) for entry in chosen])
+        headers = [header_of(repo, entry, max_bytes=MAX_HEADER_BYTES) for entry in chosen]
+        return summarize(headers)
     except (FormatError, HubError, StorageError, XetError, OSError) as error:
         logger.info("no weights summary of %s: %s", repo, error)
         return None
@@ -221,11 +221,6 @@ def weight_files(files: Sequence[TreeEntry]) -> list[TreeEntry]:
     single = [f for f in top if f.path == "model.safetensors"]
     main = [f for f in top if not _ADAPTER.search(f.path)]
     return single or main or top
-
-
-def _header(repo: Repo, entry: TreeEntry) -> SafetensorsHeader:
-    with closing(open_file(repo, entry)) as stream:
-        return read_header(stream, size_bytes=entry.size_bytes, max_header_bytes=MAX_HEADER_BYTES)
 
 
 # Words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from posixpath import dirname, join, normpath
 from typing import Any
 
@@ -11,15 +10,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from hub.actions.metadata import MAX_CONFIG_BYTES, MAX_HEADER_BYTES, MAX_WEIGHT_FILES
 from hub.actions.repos import DEFAULT_REF
-from hub.blob_stream import open_file
 from hub.content import open_content
 from hub.errors import EntryNotFound, InvalidInput, TooLarge
 from hub.hfapi.base import HubView
 from hub.models import Repo
 from hub.site import git_of
+from hub.tensors import header_of
 from hub.vcs import TreeEntry
 from ml_core.formats.errors import FormatError
-from ml_core.formats.safetensors import SafetensorsHeader, read_header
+from ml_core.formats.safetensors import SafetensorsHeader
 
 MAX_ANSWER_BYTES = 64 * 1024**2
 _INDEX_SUFFIX = ".safetensors.index.json"
@@ -75,10 +74,7 @@ def _headers(
 
 def _header(repo: Repo, entry: TreeEntry) -> SafetensorsHeader:
     try:
-        with closing(open_file(repo, entry)) as stream:
-            return read_header(
-                stream, size_bytes=entry.size_bytes, max_header_bytes=MAX_HEADER_BYTES
-            )
+        return header_of(repo, entry, max_bytes=MAX_HEADER_BYTES)
     except FormatError as error:
         raise InvalidInput(f"{entry.path} is damaged. {error}") from error
 
