@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from hub.content import blob_content, blob_link
@@ -11,6 +10,7 @@ from hub.errors import EntryNotFound
 from hub.models import Repo
 from hub.site import git_of
 from hub.vcs import Repository, TreeEntry
+from ml_core.formats.streams import RangeStream
 
 AHEAD_BYTES = 1 << 20
 
@@ -37,36 +37,3 @@ def open_file(repo: Repo, entry: TreeEntry, *, git: Repository | None = None) ->
         lambda start, end: b"".join(content.stream(start, end)), content.size_bytes
     )
     return cast(BinaryIO, io.BufferedReader(stream, AHEAD_BYTES))
-
-
-class RangeStream(io.RawIOBase):
-    """A seekable stream over a function that reads ranges."""
-
-    def __init__(self, read_range: Callable[[int, int], bytes], size_bytes: int) -> None:
-        super().__init__()
-        self._read_range = read_range
-        self._size_bytes = size_bytes
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}
-        self._position = max(0, base[whence] + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed: Buffer
-        end = min(self._position + len(buffer), self._size_bytes)
-        if end <= self._position:
-            return 0
-        data = self._read_range(self._position, end)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)

@@ -40,14 +40,13 @@ def read_exactly(stream: BinaryIO, n_bytes: int, what: str) -> bytes:
     return data
 
 
-class Window(io.RawIOBase):
-    """The bytes `start` to `end` (exclusive) of a seekable stream, as a stream of its own."""
+class RangeStream(io.RawIOBase):
+    """A seekable stream over a function that reads ranges."""
 
-    def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
+    def __init__(self, read_range: Callable[[int, int], bytes], size_bytes: int) -> None:
         super().__init__()
-        self._stream = stream
-        self._start = start
-        self._end = end
+        self._read_range = read_range
+        self._size_bytes = size_bytes
         self._position = 0
 
     def readable(self) -> bool:
@@ -57,7 +56,7 @@ class Window(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._end - self._start}
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}
         self._position = max(0, base[whence] + offset)
         return self._position
 
@@ -65,15 +64,24 @@ class Window(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed: Buffer
-        left = self._end - self._start - self._position
-        wanted = min(len(buffer), left)
-        if wanted <= 0:
+        end = min(self._position + len(buffer), self._size_bytes)
+        if end <= self._position:
             return 0
-        self._stream.seek(self._start + self._position)
-        data = self._stream.read(wanted)
+        data = self._read_range(self._position, end)
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+
+class Window(RangeStream):
+    """The bytes `start` to `end` (exclusive) of a seekable stream, as a stream of its own."""
+
+    def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
+        def read(first: int, last: int) -> bytes:
+            stream.seek(start + first)
+            return stream.read(last - first)
+
+        super().__init__(read, end - start)
 
 
 class ChunkStream(io.RawIOBase):
