@@ -314,7 +314,7 @@ def test_killed_conversion_is_finished_by_the_next(stage, repo):
         os.utime(folder, (old, old))
     assert sweep_uploads() == len(left)
     assert not list(Path(settings.STAGING_DIR).glob("recv-convert-*"))
-    cache.delete(f"convert:{Blob.objects.get().pk}")  # the claim of the killed process has run out
+    cache.delete(f"claim:convert:{Blob.objects.get().pk}")  # it has run out by now
     assert convert_repo(repo_id=repo.pk) == 1
     assert b"".join(content(repo).stream()) == DATA
     assert [finding.level for finding in check_content()] == [Level.OK]
