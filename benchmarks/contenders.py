@@ -90,9 +90,10 @@ def our_image_engine(
 
 def compute(prepared: Prepared, n_labels: int) -> Ours:
     """All rows through the engine, as a job does it."""
+    from ml_core.answers.label import softmax
     from ml_core.device import exact_arithmetic
     from ml_core.evaluate.batching import plan_batches
-    from ml_core.evaluate.engine import run_batches, softmax
+    from ml_core.evaluate.engine import run_batches
     from ml_core.evaluate.events import Reporter, ignore
 
     budget, max_rows = prepared.default_budget, prepared.max_rows
@@ -103,11 +104,10 @@ def compute(prepared: Prepared, n_labels: int) -> Ours:
             inputs=prepared.inputs,
             forward=prepared.forward,
             n_rows=len(prepared.lengths),
-            n_outputs=n_labels,
             slots=prepared.slots,
             reporter=Reporter(ignore),
         )
-    return Ours(softmax(outputs.logits), plan.useful_slots, plan.padded_slots)
+    return Ours(softmax(outputs.dense(n_labels)), plan.useful_slots, plan.padded_slots)
 
 
 def text_pipeline(

@@ -3,7 +3,8 @@
 The Hub's fields are `name`, `description`, `evaluation_framework` and `tasks` with `id`, `config`
 and `split`. Ours are per task: `name`, `type`, `columns`, `labels`, `metrics`, `chance`,
 `baselines`. An unknown field is an error, so that a slip of the pen does not change what is
-measured without anyone noticing.
+measured without anyone noticing. Which types there are, with which columns and metrics, is the
+table of `ml_core.evaluate.tasks`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from ml_core.evaluate.tasks import TASKS, Task
+
 FILE_NAME = "eval.yaml"
 MAX_FILE_BYTES = 64 * 1024
 MAX_TASKS = 20
@@ -23,18 +26,6 @@ MAX_LABELS = 2000
 MAX_BASELINES = 20
 OUR_FRAMEWORK = "modelguild"
 
-REQUIRED_ROLES = {
-    "text-classification": ("text", "label"),
-    "image-classification": ("image", "label"),
-}
-OPTIONAL_ROLES = {
-    "text-classification": ("text_pair", "item_id"),
-    "image-classification": ("item_id",),
-}
-METRIC_NAMES = {
-    "text-classification": ("accuracy", "macro_f1"),
-    "image-classification": ("accuracy", "macro_f1"),
-}
 _TOP_FIELDS = ("name", "description", "evaluation_framework", "tasks")
 _TASK_FIELDS = (
     "id",
@@ -188,15 +179,16 @@ class _Checker:
             return None
         before = len(self.problems)
         self.known(item, _TASK_FIELDS, where)
-        task_type = self.choice(item, "type", where, tuple(REQUIRED_ROLES))
+        task_type = self.choice(item, "type", where, tuple(TASKS))
+        family = TASKS[task_type] if task_type else None
         task_id = self.matching(item, "id", where, _TASK_ID, required=True)
         config = self.matching(item, "config", where, _SPLIT, required=False)
         split = self.matching(item, "split", where, _SPLIT, required=True)
         name = self.text(item, "name", f"{where}.name", limit=150)
         description = self.text(item, "description", f"{where}.description", limit=5000)
-        columns = self.columns(item.get("columns"), f"{where}.columns", task_type)
-        labels = self.labels(item.get("labels"), f"{where}.labels")
-        metrics = self.metrics(item.get("metrics"), f"{where}.metrics", task_type)
+        columns = self.columns(item.get("columns"), f"{where}.columns", family)
+        labels = self.labels(item.get("labels"), f"{where}.labels", family)
+        metrics = self.metrics(item.get("metrics"), f"{where}.metrics", family)
         chance = self.share(item.get("chance"), f"{where}.chance")
         baselines = self.baselines(item.get("baselines"), f"{where}.baselines", metrics)
         if len(self.problems) > before or not (task_type and task_id and split):
@@ -262,11 +254,11 @@ class _Checker:
             return str(value)
         return None
 
-    def columns(self, value: Any, where: str, task_type: str | None) -> dict[str, str]:
-        if task_type is None:
+    def columns(self, value: Any, where: str, family: Task | None) -> dict[str, str]:
+        if family is None:
             return {}
-        roles = (*REQUIRED_ROLES[task_type], *OPTIONAL_ROLES[task_type])
-        defaults = {role: role for role in REQUIRED_ROLES[task_type]}
+        roles = (*family.required_columns, *family.optional_columns)
+        defaults = {role: role for role in family.required_columns}
         if value is None:
             return defaults
         if not isinstance(value, dict):
@@ -278,8 +270,11 @@ class _Checker:
                 self.add(_join(where, _shown(role)), "not_text")
         return defaults | {k: v for k, v in value.items() if k in roles and isinstance(v, str)}
 
-    def labels(self, value: Any, where: str) -> tuple[str, ...] | None:
+    def labels(self, value: Any, where: str, family: Task | None) -> tuple[str, ...] | None:
         if value is None:
+            return None
+        if family is not None and not family.has_labels:
+            self.add(where, "no_labels_here", type=family.name)
             return None
         if not isinstance(value, list) or len(value) < 2:
             self.add(where, "few_labels")
@@ -296,12 +291,12 @@ class _Checker:
             return None
         return tuple(value)
 
-    def metrics(self, value: Any, where: str, task_type: str | None) -> tuple[str, ...]:
-        if task_type is None:
+    def metrics(self, value: Any, where: str, family: Task | None) -> tuple[str, ...]:
+        if family is None:
             return ()
-        known = METRIC_NAMES[task_type]
+        known = tuple(family.known_metrics)
         if value is None:
-            return known
+            return family.metrics
         if not isinstance(value, list) or not value:
             self.add(where, "no_metrics", choices=", ".join(known))
             return ()

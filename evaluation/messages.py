@@ -229,6 +229,7 @@ EVALFILE_PROBLEMS: dict[str, Text] = {
     "bad_name": _("“%(value)s” cannot be used. Use letters, digits, “-”, “_” and “.”."),
     "not_a_choice": _("“%(value)s” is not possible here. It can be: %(choices)s."),
     "few_labels": _("There must be a list of at least two labels."),
+    "no_labels_here": _("Tasks of the type “%(type)s” have no labels; leave this field out."),
     "label_not_text": _(
         "The label “%(value)s” is not text. Put it in quotes: YAML reads yes, no and numbers"
         " as something else."

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from evaluation.cage import MIB, Cage, Job, Limits
-from ml_core.data.predictions import open_plain_file
+from ml_core.data.rows import open_plain_file
 from ml_core.errors import ERROR_FILE, EXIT_USER_ERROR, Code, CoreError, ErrorReport, Family
 
 MAX_REPORT_BYTES = 256 << 10

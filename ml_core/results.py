@@ -54,11 +54,14 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything computed from predictions and labels together."""
+    """Everything computed from predictions and truth together.
+
+    `per_class` and `confusion` are for answers that are labels.
+    """
 
     metrics: tuple[MetricValue, ...]
-    per_class: tuple[ClassScore, ...]
-    confusion: Confusion
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: Confusion | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class PredictionsFile:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """One evaluation. `scores` is None where the labels were not given to the job."""
+    """One evaluation. `scores` is None where the job was not told what is right."""
 
     task: str
     spec: EvaluationSpec

@@ -1,4 +1,4 @@
-from evaluation.models.benchmark import Benchmark, BenchmarkFile, BenchmarkVersion, TaskType
+from evaluation.models.benchmark import Benchmark, BenchmarkFile, BenchmarkVersion
 from evaluation.models.run import (
     ACTIVE,
     CLOSED,
@@ -29,7 +29,6 @@ __all__ = [
     "RunKind",
     "RunState",
     "Score",
-    "TaskType",
     "Worker",
     "states_before",
 ]

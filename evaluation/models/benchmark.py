@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
 
 from evaluation.models.visibility import readable_repos
+from evaluation.task_types import title_of
 from hub.auth import Actor
 from hub.models import Repo
-
-
-class TaskType(models.TextChoices):
-    TEXT_CLASSIFICATION = "text-classification", _("Text classification")
-    IMAGE_CLASSIFICATION = "image-classification", _("Image classification")
 
 
 class BenchmarkFile(models.Model):
@@ -45,7 +40,8 @@ class Benchmark(models.Model):
     task_id = models.CharField(max_length=64)
     name = models.CharField(max_length=150)
     description = models.TextField(blank=True)
-    task_type = models.CharField(max_length=32, choices=TaskType)
+    task_type = models.CharField(max_length=32)
+    """A name in `ml_core.evaluate.tasks.TASKS`."""
     is_active = models.BooleanField(default=True)
     current = models.ForeignKey(
         "BenchmarkVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -71,6 +67,11 @@ class Benchmark(models.Model):
     @property
     def url_path(self) -> str:
         return f"/benchmarks/{self.full_id}"
+
+    @property
+    def task_title(self) -> str:
+        """The family in the reader's language."""
+        return title_of(self.task_type)
 
 
 class BenchmarkVersion(models.Model):

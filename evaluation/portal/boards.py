@@ -12,13 +12,15 @@ from django.shortcuts import render
 from django.utils.functional import Promise
 from django.views.decorators.http import require_GET
 
+from evaluation import task_types
 from evaluation.access import get_benchmark_for_read
 from evaluation.lists import benchmark_list, version_of
 from evaluation.metrics import MetricInfo, info_of
-from evaluation.models import BenchmarkVersion, Score, TaskType
+from evaluation.models import BenchmarkVersion, Score
 from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
 from hub.auth import actor_of
+from ml_core.evaluate.tasks import TASKS
 from ml_core.statistics import interval_error, minimum_detectable_effect
 
 PLOT_ROWS = 40
@@ -62,13 +64,13 @@ def benchmarks(request: HttpRequest) -> HttpResponse:
     found = benchmark_list(
         actor_of(request),
         search=search,
-        task_type=task_type if task_type in TaskType.values else "",
+        task_type=task_type if task_type in TASKS else "",
     )
     context = {
         "benchmarks": found,
         "search": search,
         "task_type": task_type,
-        "task_types": TaskType.choices,
+        "task_types": task_types.choices(),
     }
     return render(request, "evaluation/benchmarks.html", context)
 

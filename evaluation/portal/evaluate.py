@@ -21,6 +21,7 @@ from evaluation.access import (
 from evaluation.actions.runs import start_run
 from evaluation.lists import benchmark_list
 from evaluation.models import Benchmark
+from evaluation.task_types import fits
 from hub.auth import Actor, actor_of
 from hub.errors import HubError, InvalidInput
 from hub.models import Repo, RepoType
@@ -132,7 +133,7 @@ def _by_fit(
     """Benchmarks of the model's own task, and the rest; without a task all fit."""
     if not model.pipeline_tag:
         return found, []
-    fitting = [b for b in found if b.task_type == model.pipeline_tag or b.full_id == chosen]
+    fitting = [b for b in found if fits(b.task_type, model.pipeline_tag) or b.full_id == chosen]
     return fitting, [b for b in found if b not in fitting]
 
 

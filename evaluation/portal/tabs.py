@@ -59,7 +59,7 @@ def register() -> None:
 
 def _find_benchmarks(request: HttpRequest, query: str, limit: int) -> list[Hit]:
     found = benchmark_list(actor_of(request), search=query, limit=limit)
-    return [Hit(each.url_path, each.name, each.get_task_type_display()) for each in found]
+    return [Hit(each.url_path, each.name, each.task_title) for each in found]
 
 
 @require_GET

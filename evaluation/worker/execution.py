@@ -29,15 +29,20 @@ from evaluation.worker.fetch import Source, fetch_model
 from evaluation.worker.inputs import Job, as_failure, prepare_job
 from evaluation.worker.lease import LeaseKeeper
 from evaluation.worker.presence import this_worker
-from evaluation.worker.samples import items_digest, sha256_of, write_samples
+from evaluation.worker.samples import items_digest, write_samples
 from evaluation.worker.workspace import Workspace
 from hub.site import store
 from hub.storage.errors import StorageError
-from ml_core.data.predictions import Predictions, open_plain_file, read_predictions
+from ml_core.answers.kind import Answered
+from ml_core.data.rows import open_plain_file, sha256_of
 from ml_core.errors import CoreError
-from ml_core.evaluate.run import PREDICTIONS_FILE, RESULT_FILE, refuse_too_many_errors
+from ml_core.evaluate.evaluation import (
+    PREDICTIONS_FILE,
+    RESULT_FILE,
+    refuse_too_many_errors,
+    setting_of,
+)
 from ml_core.results import Confusion, EvaluationResult, Scores
-from ml_core.scoring import score
 
 logger = logging.getLogger(__name__)
 
@@ -202,22 +207,17 @@ def _conclude(
     job_s: float,
 ) -> Outcome:
     """From the job's files to the outcome: nothing in them is believed unchecked."""
-    truth = job.withheld.truth
+    kind, truth = job.kind, job.withheld.truth
     try:
-        predictions = read_predictions(space.out / PREDICTIONS_FILE, truth.item_ids, truth.labels)
+        predictions = kind.read(space.out / PREDICTIONS_FILE, truth)
         refuse_too_many_errors(predictions, job.spec.max_error_share)
-        scores = score(
-            predictions,
-            truth,
-            metrics=job.spec.metrics,
-            seed=job.spec.engine.seed,
-            bootstrap_draws=job.spec.bootstrap_draws,
-        )
+        setting = setting_of(job.spec, predictions)
+        scores = kind.score(predictions, truth, metrics=job.spec.metrics, setting=setting)
         result = _read_result(space)
     except CoreError as error:
         raise as_failure(error) from error
     samples_path = space.hidden / "samples.parquet"
-    samples = write_samples(predictions, truth, samples_path)
+    samples = write_samples(kind.samples(predictions, truth), samples_path)
     keeper.report(Progress(phase="storing"))
     model_files, data_files = digests.wait(check=keeper.raise_if_stopped)
     parts = result.to_json()
@@ -225,8 +225,8 @@ def _conclude(
         model=dict(parts["model"]),  # type: ignore[call-overload]  # a JSON object
         model_files=model_files,
         data_files=data_files,
-        items_sha256=items_digest(truth),
-        labels=list(truth.labels),
+        items_sha256=items_digest(truth.item_ids),
+        labels=list(kind.label_names(truth)),
         label_map=dict(result.label_map),
         execution=_execution(parts, predictions, ended, job_s),
         environment=dict(result.environment),
@@ -266,7 +266,7 @@ def _read_result(space: Workspace) -> EvaluationResult:
 
 
 def _execution(
-    parts: dict[str, Any], predictions: Predictions, ended: JobOutcome, job_s: float
+    parts: dict[str, Any], predictions: Answered, ended: JobOutcome, job_s: float
 ) -> dict[str, Any]:
     return {
         **parts["execution"],
@@ -333,11 +333,11 @@ def _score_rows(scores: Scores) -> list[Score]:
     ]
 
 
-def _confusion(confusion: Confusion) -> dict[str, Any] | None:
+def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
     """The whole matrix where it can be looked at; beyond that the samples hold it."""
-    n_labels = len(confusion.labels)
-    if n_labels > MAX_CONFUSION_LABELS:
+    if confusion is None or len(confusion.labels) > MAX_CONFUSION_LABELS:
         return None
+    n_labels = len(confusion.labels)
     counts = [[0] * n_labels for _ in range(n_labels)]
     for row, column, count in confusion.cells:
         counts[row][column] = count

@@ -1,4 +1,4 @@
-"""From a frozen spec to a job: inputs for the cage, labels for us alone."""
+"""From a frozen spec to a job: inputs for the cage, what is right for us alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from evaluation.errors import JobFailed
 from evaluation.worker.fetch import Source, fetch_files, list_files
 from evaluation.worker.splits import CARD, Split, find_split
-from ml_core.data.withhold import Withheld, withhold_labels
+from ml_core.answers import load_kind
+from ml_core.answers.kind import AnswerKind
+from ml_core.data.withhold import Withheld, withhold_truth
 from ml_core.errors import CoreError
 from ml_core.evaluate.tasks import get_task
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
@@ -21,6 +23,7 @@ class Job:
     by their path in the repository."""
 
     spec: EvaluationSpec
+    kind: AnswerKind[Any, Any, Any]  # of the task; its truth and predictions have types of its own
     withheld: Withheld
     files: dict[str, Path]
 
@@ -34,13 +37,13 @@ def prepare_job(
     hidden: Path,
     memory: Path,
 ) -> Job:
-    """Fetches the split, checks it, and parts inputs from labels.
+    """Fetches the split, checks it, and parts inputs from what is right.
 
     Args:
         spec: as `evaluation.spec.build_spec` makes it.
         model: folder with the model's files.
         inputs: folder that the job may read.
-        hidden: folder that it may not: the data with its labels.
+        hidden: folder that it may not: the data as it is.
         memory: where knowledge about commits is kept between runs.
 
     Raises:
@@ -52,10 +55,12 @@ def prepare_job(
     files = fetched if split.is_plain else [_converted(dataset, hidden / "data", task)]
     asked = core_spec(spec, model=model, files=files, labels=_labels(task, split))
     try:
-        withheld = withhold_labels(asked, get_task(asked.task).inputs, inputs)
+        family = get_task(asked.task)
+        withheld = withhold_truth(asked, family, inputs)
     except CoreError as error:
         raise as_failure(error) from error
-    return Job(asked, withheld, dict(zip(split.files, fetched, strict=True)))
+    kind = load_kind(family.answer)
+    return Job(asked, kind, withheld, dict(zip(split.files, fetched, strict=True)))
 
 
 def core_spec(
@@ -94,7 +99,7 @@ def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:
     """Names from `eval.yaml`, else from the card; None leaves them to the data file."""
     if task["labels"]:
         return tuple(task["labels"])
-    names = split.labels.get(task["columns"]["label"])
+    names = split.labels.get(task["columns"].get("label", ""))
     return tuple(names) if names else None
 
 

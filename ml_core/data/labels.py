@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ml_core.arrays import Ints
+from ml_core.data.roles import LABEL_ROLE
 from ml_core.data.schema import Items
 from ml_core.errors import Code, UserError
 
@@ -32,15 +33,16 @@ def label_names(items: Items, named: tuple[str, ...] | None) -> tuple[str, ...]:
     """
     if named:
         return named
-    if items.label_names:
-        return items.label_names
-    if items.labels is None:
+    if named := items.names.get(LABEL_ROLE):
+        return named
+    column = items.truth_column(LABEL_ROLE)
+    if column is None:
         raise UserError(
             Code.MISSING_COLUMN,
             "The data has no label column and the spec names no labels.",
             role="label",
         )
-    values = items.labels.drop_null()
+    values = column.drop_null()
     if pa.types.is_integer(values.type):
         return _numbered(max(values.to_pylist(), default=-1) + 1)
     return tuple(sorted({str(value) for value in values.to_pylist()}))
@@ -62,7 +64,7 @@ def read_truth(items: Items, labels: tuple[str, ...]) -> Truth:
         UserError: `dataset_missing_column`, `dataset_broken_row` (no label),
             `dataset_unknown_label`.
     """
-    column = items.labels
+    column = items.truth_column(LABEL_ROLE)
     if column is None:
         raise UserError(Code.MISSING_COLUMN, "The data has no label column.", role="label")
     values = column.to_pylist()

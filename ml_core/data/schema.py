@@ -1,63 +1,53 @@
 """The columns a task needs, and the check that a split has them, whole."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml_core.data.roles import ID_ROLE, ITEM_ID, Role
 from ml_core.data.tables import Source, open_source, read_columns
 from ml_core.errors import Code, UserError
 from ml_core.specs import DataSpec
 
 MAX_SHOWN = 5
 
-Kind = Literal["text", "image", "label", "id"]
-
-ID_ROLE = "item_id"
-LABEL_ROLE = "label"
-
-
-@dataclass(frozen=True)
-class Role:
-    """A column by what it is for."""
-
-    name: str
-    kind: Kind
-    required: bool = True
-
-
-ITEM_ID = Role(ID_ROLE, "id", required=False)
-LABEL = Role(LABEL_ROLE, "label", required=False)
-
 
 @dataclass(frozen=True)
 class Items:
-    """A checked split: ids (unique), input columns by role, and the raw label column if any.
+    """A checked split: ids (unique), input columns by role, and the raw columns of the truth.
 
-    `label_names` are the names that the file itself gives to integer labels.
+    `truth` has the columns that are there; a job in the cage has none. `names` are those that the
+    file itself gives to the integers of such a column, by role.
     """
 
     item_ids: tuple[str, ...]
     inputs: pa.Table
-    labels: pa.ChunkedArray | None
-    label_names: tuple[str, ...] | None
+    truth: pa.Table
+    names: Mapping[str, tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.item_ids)
 
+    def truth_column(self, role: str) -> pa.ChunkedArray | None:
+        """The raw column of a role of the truth, None where the data has none."""
+        return self.truth.column(role) if role in self.truth.column_names else None
 
-def read_items(data: DataSpec, inputs: Sequence[Role]) -> Items:
-    """The split of `data`, checked against the input roles of a task.
+
+def read_items(data: DataSpec, inputs: Sequence[Role], truth: Sequence[Role]) -> Items:
+    """The split of `data`, checked against the roles of a task.
+
+    The columns of the truth may be absent, and what they hold is checked by the answer kind.
 
     Raises:
         UserError: `data_unreadable`, `dataset_missing_column`, `dataset_empty`,
             `dataset_broken_row`, `dataset_duplicate_id`.
     """
     sources = [open_source(Path(file)) for file in data.files]
-    roles = (*inputs, ITEM_ID, LABEL)
+    answers = [replace(role, required=False) for role in truth]
+    roles = (*inputs, ITEM_ID, *answers)
     columns = match_columns(roles, data.columns, sources)
     texts = frozenset(role.name for role in roles if role.kind == "text")
     table = read_columns(sources, columns, text_roles=texts, limit=data.limit)
@@ -67,10 +57,10 @@ def read_items(data: DataSpec, inputs: Sequence[Role]) -> Items:
     given = [role for role in inputs if role.name in columns]
     for role in given:
         _check_column(role, table.column(role.name), columns[role.name], item_ids)
-    has_labels = LABEL_ROLE in columns
-    label_names = sources[0].label_names.get(columns[LABEL_ROLE]) if has_labels else None
-    labels = table.column(LABEL_ROLE) if has_labels else None
-    return Items(item_ids, table.select([r.name for r in given]), labels, label_names)
+    known = [role.name for role in answers if role.name in columns]
+    found = {role: sources[0].label_names.get(columns[role]) for role in known}
+    names = {role: name for role, name in found.items() if name is not None}
+    return Items(item_ids, table.select([r.name for r in given]), table.select(known), names)
 
 
 def match_columns(

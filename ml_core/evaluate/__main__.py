@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     (options.out / ERROR_FILE).unlink(missing_ok=True)
     (options.out / "result.json").unlink(missing_ok=True)
     try:
-        from ml_core.evaluate.run import run
+        from ml_core.evaluate.evaluation import run
 
         run(EvaluationSpec.read(options.spec), options.out, send)
     except CoreError as error:
@@ -96,7 +96,8 @@ def wait_for_go(send: Callable[[dict[str, object]], None]) -> bool:
     from importlib import import_module
 
     for module in (
-        "ml_core.evaluate.run",
+        "ml_core.evaluate.evaluation",
+        "ml_core.answers.label",
         "ml_core.device",
         "ml_core.evaluate.tasks.text_classification",
         "ml_core.evaluate.tasks.image_classification",

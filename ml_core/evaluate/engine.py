@@ -10,12 +10,13 @@ import torch
 
 from ml_core.evaluate.batching import Plan, Rows
 from ml_core.evaluate.events import Reporter
-from ml_core.evaluate.transfer import Arriving, Logits, fetch
+from ml_core.evaluate.transfer import Arriving, Ragged, Values, fetch
 
 T = TypeVar("T")
 Inputs = dict[str, torch.Tensor]
 MakeInputs = Callable[[Rows], Inputs]
-Forward = Callable[[Inputs], torch.Tensor]
+Given = torch.Tensor | Ragged
+Forward = Callable[[Inputs], Given]
 
 IN_FLIGHT = 2
 """Batches given to the device and not yet read: while it computes one, the next is made ready."""
@@ -40,13 +41,24 @@ class RowsFailed(Exception):
 
 @dataclass
 class Outputs:
-    """What came out, by row number in the order of the data, and how it went."""
+    """What came out, by row number, and how it went.
 
-    logits: Logits
+    `rows` holds what `forward` gave for a row, of any shape; None where `errors` says why.
+    """
+
+    rows: list[Values | None]
     errors: dict[int, str] = field(default_factory=dict)
     batch_sizes: list[int] = field(default_factory=list)
     padded_slots: int = 0
     oom_halvings: int = 0
+
+    def dense(self, width: int) -> Values:
+        """Rows of `width` values as an array, shape `(n, width)`; NaN where there is no row."""
+        table = np.full((len(self.rows), width), np.nan, dtype=np.float32)
+        there = [at for at, row in enumerate(self.rows) if row is not None]
+        if there:
+            table[there] = np.stack([row for row in self.rows if row is not None])
+        return table
 
 
 @dataclass(frozen=True)
@@ -55,32 +67,31 @@ class _Flight:
 
     rows: Rows
     computed: Rows
-    logits: Arriving | None
+    given: Arriving | None
 
 
 def run_batches(
     plan: Plan,
     *,
     inputs: Callable[[Rows], T],
-    forward: Callable[[T], torch.Tensor],
+    forward: Callable[[T], Given],
     n_rows: int,
-    n_outputs: int,
     slots: Callable[[Rows], int],
     reporter: Reporter,
 ) -> Outputs:
-    """All batches of `plan` through `forward`, results in the order of the data.
+    """All batches of `plan` through `forward`, results by row number.
 
     A device that computes by itself is given the next batch before the last one is read. A batch
     without memory is halved until it fits, and no later one is tried with as many slots; a single
-    row without memory, or with logits that are not numbers, is an error of that row. Such rows
-    keep NaN logits.
+    row without memory, or with a value that is no finite number, is an error of that row.
 
     Args:
         inputs: row numbers to what `forward` takes, on the host; may raise RowsFailed.
-        forward: inputs to logits of shape `(rows, n_outputs)`, which need not be computed yet.
+        forward: inputs to a tensor whose first dimension is the rows, or to `Ragged` ones; it need
+            not be computed yet.
         slots: row numbers to the slots their batch computes, padding included.
     """
-    outputs = Outputs(np.full((n_rows, n_outputs), np.nan, dtype=np.float32))
+    outputs = Outputs([None] * n_rows)
     waiting, flying = deque(plan.batches), deque[_Flight]()
     too_many_slots: int | None = None
     done = 0
@@ -112,12 +123,12 @@ def run_batches(
 
 def _is_next(flying: deque[_Flight], *, is_last: bool) -> bool:
     """Whether the oldest batch under way is read before another is started."""
-    logits = flying[0].logits
-    return is_last or len(flying) == IN_FLIGHT or logits is None or logits.has_arrived()
+    given = flying[0].given
+    return is_last or len(flying) == IN_FLIGHT or given is None or given.has_arrived()
 
 
 def _start(
-    rows: Rows, inputs: Callable[[Rows], T], forward: Callable[[T], torch.Tensor], outputs: Outputs
+    rows: Rows, inputs: Callable[[Rows], T], forward: Callable[[T], Given], outputs: Outputs
 ) -> _Flight | None:
     """Give `rows` to the device; None where memory ran out and halves of them may fit."""
     try:
@@ -133,7 +144,7 @@ def _start(
 
 
 def _launch(
-    rows: Rows, inputs: Callable[[Rows], T], forward: Callable[[T], torch.Tensor], outputs: Outputs
+    rows: Rows, inputs: Callable[[Rows], T], forward: Callable[[T], Given], outputs: Outputs
 ) -> _Flight:
     """The batch of the rows that can be computed; the others become errors."""
     computed = rows
@@ -155,13 +166,13 @@ def _halves(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def _store(flight: _Flight, outputs: Outputs) -> None:
-    if flight.logits is None:
+    if flight.given is None:
         return
-    rows, logits = flight.computed, flight.logits.wait()
-    finite = np.isfinite(logits).all(axis=1)
-    outputs.logits[rows[finite]] = logits[finite]
-    for row in rows[~finite]:
-        outputs.errors[int(row)] = NOT_FINITE
+    for row, values in zip(flight.computed.tolist(), flight.given.wait(), strict=True):
+        if np.isfinite(values).all():
+            outputs.rows[row] = values
+        else:
+            outputs.errors[row] = NOT_FINITE
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -176,11 +187,3 @@ def free_memory() -> None:
     """Give back what the failed batch held on the device."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def softmax(logits: Logits) -> Logits:
-    """Row-wise softmax, shape `(n, k)`; rows of NaN stay NaN."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    probabilities: Logits = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities

@@ -1,13 +1,14 @@
-"""The contract between the job and a task's module."""
+"""The contract between the job and a family's module."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_core.answers.kind import Collected
 from ml_core.data.schema import Items
 from ml_core.load.checkpoint import Checkpoint
 from ml_core.specs import EvaluationSpec
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     import torch
 
     from ml_core.evaluate.batching import Rows
-    from ml_core.evaluate.engine import Forward, MakeInputs
+    from ml_core.evaluate.engine import Forward, MakeInputs, Outputs
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a task's module gets: everything checked that can be checked without torch."""
+    """What a family's module gets: everything checked that can be checked without torch.
+
+    `fit` is what the answer kind settled about the model, such as the map of its labels.
+    """
 
     spec: EvaluationSpec
     items: Items
+    fit: Any
     checkpoint: Checkpoint
     staged: Path
     device: "torch.device"
@@ -35,9 +40,10 @@ class Request:
 class Prepared:
     """What it gives back: a loaded model behind `forward`, and the rows it will be asked for.
 
-    `lengths` are slots by row (tokens, or 1 an image), `truncated` says which rows were cut.
+    `lengths` are slots by row (tokens, or 1 an image), `truncated` says which items were cut.
     `inputs`, `forward` and `slots` are as `run_batches` wants them. `default_budget` bounds a batch
-    where the spec does not.
+    where the spec does not. `collect` makes the value of each item, as the answer kind wants it,
+    from the rows that came out; by default a row is an item.
     """
 
     inputs: "MakeInputs"
@@ -52,6 +58,13 @@ class Prepared:
     n_parameters: int
     attention: str | None
     notes: tuple[str, ...] = ()
+    collect: "Callable[[Outputs], Collected] | None" = None
+
+    def collected(self, outputs: "Outputs") -> Collected:
+        """What came out, by item."""
+        if self.collect is not None:
+            return self.collect(outputs)
+        return Collected(outputs.rows, outputs.errors, self.truncated)
 
 
 Prepare = Callable[[Request], Prepared]

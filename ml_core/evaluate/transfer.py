@@ -6,28 +6,42 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Logits = NDArray[np.float32]
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths end to end: row i is the next `lengths[i]` entries of `values`."""
+
+    values: torch.Tensor
+    lengths: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Arriving:
-    """Logits of shape `(rows, outputs)` on their way to the host.
+    """What a forward pass gave, on its way to the host.
 
-    `done` is the event after the copy, None where nothing is under way.
+    `done` is the event after the copy, None where nothing is under way. `lengths` are those of
+    ragged rows, None where each entry of the first dimension is a row.
     """
 
     host: torch.Tensor
     done: torch.cuda.Event | None = None
+    lengths: tuple[int, ...] | None = None
 
     def has_arrived(self) -> bool:
         """Whether `wait` would return at once."""
         return self.done is None or bool(self.done.query())  # type: ignore[no-untyped-call]  # torch's
 
-    def wait(self) -> Logits:
-        """The logits, once the device has computed them."""
+    def wait(self) -> list[Values]:
+        """The rows, once the device has computed them."""
         if self.done is not None:
             self.done.synchronize()
-        return np.asarray(self.host.numpy(), dtype=np.float32)
+        values = np.asarray(self.host.numpy(), dtype=np.float32)
+        if self.lengths is None:
+            return list(values)
+        ends = np.cumsum(self.lengths)
+        return [values[end - n : end] for end, n in zip(ends, self.lengths, strict=True)]
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -41,13 +55,14 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def fetch(logits: torch.Tensor) -> Arriving:
-    """`logits` as float32 on their way to the host, behind the work that computes them."""
-    wanted = logits.detach().float()
+def fetch(given: torch.Tensor | Ragged) -> Arriving:
+    """`given` as float32 on its way to the host, behind the work that computes it."""
+    values, lengths = (given.values, given.lengths) if isinstance(given, Ragged) else (given, None)
+    wanted = values.detach().float()
     if wanted.device.type != "cuda":
-        return Arriving(wanted.cpu())
+        return Arriving(wanted.cpu(), lengths=lengths)
     host = torch.empty(wanted.shape, dtype=torch.float32, pin_memory=True)
     host.copy_(wanted, non_blocking=True)
     done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's
     done.record(torch.cuda.current_stream(wanted.device))
-    return Arriving(host, done)
+    return Arriving(host, done, lengths)

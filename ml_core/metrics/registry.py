@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,14 @@ def macro_f1_value(cells: Cells, setting: Setting) -> MetricValue:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named metric. To add one: a function like those above and a line in `METRICS`."""
+    """A named metric. To add one: a function like those above and a line in `METRICS`.
+
+    `compute` takes the sufficient statistic of the answer kind that the metric belongs to.
+    """
 
     name: str
     title: str
-    compute: Callable[[Cells, Setting], MetricValue]
+    compute: Callable[[Any, Setting], MetricValue]  # each answer kind has a statistic of its own
 
 
 METRICS: dict[str, Metric] = {

@@ -14,7 +14,7 @@ from evaluation.cage import Limits, evaluation_job
 from evaluation.child import start_child
 from evaluation.runner import run_job, watch_child
 from ml_core.data.predictions import read_predictions
-from ml_core.data.withhold import withhold_labels
+from ml_core.data.withhold import withhold_truth
 from ml_core.evaluate import PREDICTIONS_FILE, RESULT_FILE, get_task
 from ml_core.results import EvaluationResult
 from ml_core.scoring import score
@@ -46,7 +46,7 @@ def withheld(model, tmp_path):
         labels=LABELS,
         engine=EngineSpec(device="cpu", threads=1),
     )
-    return withhold_labels(spec, get_task(spec.task).inputs, tmp_path / "in")
+    return withhold_truth(spec, get_task(spec.task), tmp_path / "in")
 
 
 def job_of(withheld, tmp_path, **more):

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.evalfile import METRIC_NAMES, REQUIRED_ROLES, parse
+from evaluation.evalfile import parse
 from evaluation.messages import EVALFILE_PROBLEMS, explain_problem
 from evaluation.metrics import METRICS
-from evaluation.models import TaskType
+from evaluation.task_types import TITLES
+from ml_core.answers import KINDS
 from ml_core.evaluate.tasks import TASKS
-from ml_core.metrics import METRICS as CORE_METRICS
+from ml_core.metrics.catalogue import METRICS_OF
 from tests.support.benchmarks import EVAL_YAML
 
 HEAD = "evaluation_framework: modelguild\ntasks:\n"
@@ -127,7 +128,9 @@ def test_every_problem_of_the_reader_has_words() -> None:
 
 
 def test_tasks_and_metrics_are_those_of_the_library() -> None:
-    assert set(TaskType.values) == set(REQUIRED_ROLES) == set(TASKS)
-    assert set(METRICS) == set(CORE_METRICS)
-    for name, metrics in METRIC_NAMES.items():
-        assert metrics == TASKS[name].metrics
+    """Pages have words for every family and every metric, and no others."""
+    assert set(TITLES) == set(TASKS)
+    assert set(METRICS) == {name for metrics in METRICS_OF.values() for name in metrics}
+    assert {task.answer for task in TASKS.values()} == set(METRICS_OF) == set(KINDS)
+    for task in TASKS.values():
+        assert set(task.metrics) <= set(task.known_metrics)

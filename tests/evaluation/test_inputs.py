@@ -19,9 +19,11 @@ from evaluation.evalfile import parse
 from evaluation.worker import inputs, splits
 from evaluation.worker.fetch import RemoteFile, Source
 from evaluation.worker.inputs import Job, prepare_job
-from evaluation.worker.samples import items_digest, sha256_of, write_samples
+from evaluation.worker.samples import items_digest, write_samples
+from ml_core.answers.label import KIND
 from ml_core.data.labels import Truth
 from ml_core.data.predictions import Predictions
+from ml_core.data.rows import sha256_of
 from tests.support.benchmarks import CSV, EVAL_YAML
 
 SOURCE = Source("me/data", "dataset", "c" * 40, "http://hub", "token", Path("cache"))
@@ -167,7 +169,7 @@ def test_samples_stand_beside_what_is_right(tmp_path: Path) -> None:
         (None, None, "not_finite"),
     )
     path = tmp_path / "samples.parquet"
-    file = write_samples(predictions, truth, path)
+    file = write_samples(KIND.samples(predictions, truth), path)
     rows = pq.read_table(path).to_pylist()
     assert [row["correct"] for row in rows] == [True, False, None]
     assert [row["target"] for row in rows] == ["yes", "no", "no"]
@@ -176,7 +178,7 @@ def test_samples_stand_beside_what_is_right(tmp_path: Path) -> None:
     assert (file.rows, file.sha256, file.size_bytes) == (3, sha256_of(path), path.stat().st_size)
     assert pa.parquet.read_schema(path).metadata[b"labels"] == b'["no", "yes"]'
     other = Truth(("a", "c", "b"), truth.label_index, truth.labels)
-    assert items_digest(truth) != items_digest(other)
+    assert items_digest(truth.item_ids) != items_digest(other.item_ids)
 
 
 def test_row_that_names_a_file_elsewhere_is_refused(tmp_path: Path) -> None:

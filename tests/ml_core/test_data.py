@@ -15,14 +15,16 @@ from ml_core.data.predictions import (
     read_predictions,
     write_predictions,
 )
-from ml_core.data.schema import Role, read_items
-from ml_core.data.withhold import withhold_labels
+from ml_core.data.roles import LABEL, Role
+from ml_core.data.schema import read_items
+from ml_core.data.withhold import withhold_truth
 from ml_core.errors import PlatformError, UserError
 from ml_core.evaluate.tasks import get_task
 from ml_core.scoring import score
 from ml_core.specs import DataSpec, EvaluationSpec, ModelSpec
 
-TEXT = get_task("text-classification").inputs
+TASK = get_task("text-classification")
+TEXT = TASK.inputs
 IMAGE = get_task("image-classification").inputs
 
 
@@ -34,7 +36,7 @@ def write(path, columns, metadata=None):
 
 def items_of(path, table, roles=TEXT, **spec):
     data = write(path, table)
-    return read_items(DataSpec(data.files, **spec), roles)
+    return read_items(DataSpec(data.files, **spec), roles, (LABEL,))
 
 
 @pytest.mark.parametrize(
@@ -49,9 +51,9 @@ def items_of(path, table, roles=TEXT, **spec):
 )
 def test_text_formats_give_the_same_rows(name, content, tmp_path):
     (tmp_path / name).write_text(content, encoding="utf-8")
-    items = read_items(DataSpec((str(tmp_path / name),)), TEXT)
+    items = read_items(DataSpec((str(tmp_path / name),)), TEXT, (LABEL,))
     assert items.inputs.column("text").to_pylist() == ["a, b", "007"]
-    assert items.labels.to_pylist() == [1, 0]
+    assert items.truth.column("label").to_pylist() == [1, 0]
     assert items.item_ids == ("0", "1")
 
 
@@ -59,7 +61,10 @@ def test_several_files_are_one_split_in_order(tmp_path):
     write(tmp_path / "a.parquet", {"text": ["a"], "label": [0]})
     (tmp_path / "b.csv").write_text("label,text\n1,b\n")
     files = (str(tmp_path / "a.parquet"), str(tmp_path / "b.csv"))
-    assert read_items(DataSpec(files), TEXT).inputs.column("text").to_pylist() == ["a", "b"]
+    assert read_items(DataSpec(files), TEXT, (LABEL,)).inputs.column("text").to_pylist() == [
+        "a",
+        "b",
+    ]
 
 
 def test_columns_can_be_named_and_rows_limited(tmp_path):
@@ -67,7 +72,7 @@ def test_columns_can_be_named_and_rows_limited(tmp_path):
     named = {"text": "review", "label": "stars", "item_id": "key"}
     items = items_of(tmp_path / "d.parquet", columns, columns=named, limit=2)
     assert items.item_ids == ("x", "y")
-    assert items.labels.to_pylist() == [0, 1]
+    assert items.truth.column("label").to_pylist() == [0, 1]
 
 
 def test_categories_are_read_as_their_values(tmp_path):
@@ -118,14 +123,14 @@ def test_a_split_that_does_not_hold_says_what_is_wrong(columns, spec, code, word
 def test_a_file_that_cannot_be_read_is_named(name, content, words, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=words) as caught:
-        read_items(DataSpec((str(tmp_path / name),)), TEXT)
+        read_items(DataSpec((str(tmp_path / name),)), TEXT, (LABEL,))
     assert caught.value.code == "data_unreadable"
     assert caught.value.details["file"] == name
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"absent\.csv"):
-        read_items(DataSpec((str(tmp_path / "absent.csv"),)), TEXT)
+        read_items(DataSpec((str(tmp_path / "absent.csv"),)), TEXT, (LABEL,))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,7 @@ def test_label_names_come_from_the_spec_then_the_file_then_the_values(tmp_path):
     features = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["no", "yes"]}}}}
     metadata = {b"huggingface": json.dumps(features).encode()}
     data = write(tmp_path / "d.parquet", {"text": ["a", "b"], "label": [0, 1]}, metadata)
-    named = read_items(data, TEXT)
+    named = read_items(data, TEXT, (LABEL,))
     assert label_names(named, ("n", "y")) == ("n", "y")
     assert label_names(named, None) == ("no", "yes")
     plain = items_of(tmp_path / "e.parquet", {"text": ["a", "b"], "label": [0, 2]})
@@ -314,12 +319,12 @@ def test_labels_stay_behind(tmp_path):
     data = DataSpec((str(tmp_path / "d.parquet"),), {"text": "t", "label": "y", "item_id": "id"})
     spec = EvaluationSpec("text-classification", ModelSpec("/m"), data, labels=("no", "yes"))
     (tmp_path / "in").mkdir()
-    withheld = withhold_labels(spec, TEXT, tmp_path / "in")
+    withheld = withhold_truth(spec, TASK, tmp_path / "in")
     seen = pq.read_table(tmp_path / "in/inputs.parquet")
     assert seen.to_pydict() == {"text": ["x", "y", "z"], "item_id": ["7", "8", "9"]}
     assert withheld.spec.data.files == (str(tmp_path / "in/inputs.parquet"),)
-    again = read_items(withheld.spec.data, TEXT)
-    assert again.labels is None
+    again = read_items(withheld.spec.data, TEXT, (LABEL,))
+    assert again.truth_column("label") is None
     assert again.item_ids == withheld.truth.item_ids == ("7", "8", "9")
     assert withheld.truth.label_index.tolist() == [1, 0, 1]
     assert withheld.spec.labels == ("no", "yes")

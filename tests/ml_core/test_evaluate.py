@@ -17,11 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ml_core import evaluate
+from ml_core.answers.label import softmax
 from ml_core.data.labels import Truth
 from ml_core.data.predictions import read_predictions
 from ml_core.errors import ErrorReport, UserError
 from ml_core.evaluate.batching import plan_batches
-from ml_core.evaluate.engine import RowsFailed, run_batches, softmax
+from ml_core.evaluate.engine import RowsFailed, run_batches
 from ml_core.evaluate.events import Reporter, ignore
 from ml_core.evaluate.transfer import Arriving
 from ml_core.results import EvaluationResult
@@ -346,7 +347,6 @@ def engine(forward, n_rows=40, budget=8, inputs=lambda rows: rows):
         inputs=inputs,
         forward=lambda rows: torch.from_numpy(forward(rows)),
         n_rows=n_rows,
-        n_outputs=2,
         slots=lambda rows: len(rows) * 2,
         reporter=Reporter(ignore),
     )
@@ -366,7 +366,7 @@ def test_a_batch_without_memory_is_halved_until_it_fits():
         return answers(rows)
 
     outputs = engine(forward)
-    assert np.array_equal(outputs.logits, answers(np.arange(40)))
+    assert np.array_equal(outputs.dense(2), answers(np.arange(40)))
     assert outputs.errors == {}
     assert outputs.oom_halvings > 0
     assert set(outputs.batch_sizes) == {1}
@@ -384,7 +384,7 @@ def test_what_did_not_fit_once_is_not_tried_again():
         return answers(rows)
 
     outputs = engine(forward, n_rows=120)
-    assert np.array_equal(outputs.logits, answers(np.arange(120)))
+    assert np.array_equal(outputs.dense(2), answers(np.arange(120)))
     assert sizes == [4] + [2] * 60
     assert outputs.oom_halvings == 1
 
@@ -410,7 +410,7 @@ def test_the_next_batch_is_given_to_the_device_before_the_last_is_read(monkeypat
         return answers(rows)
 
     outputs = engine(forward)
-    assert np.array_equal(outputs.logits, answers(np.arange(40)))
+    assert np.array_equal(outputs.dense(2), answers(np.arange(40)))
     n_batches = len(outputs.batch_sizes)
     assert log == ["give", *["give", "read"] * (n_batches - 1), "read"]
 
@@ -423,8 +423,8 @@ def test_a_row_without_memory_is_an_error_of_its_own():
 
     outputs = engine(forward)
     assert outputs.errors == {7: "out_of_memory"}
-    assert np.isnan(outputs.logits[7]).all()
-    assert np.isfinite(np.delete(outputs.logits, 7, axis=0)).all()
+    assert np.isnan(outputs.dense(2)[7]).all()
+    assert np.isfinite(np.delete(outputs.dense(2), 7, axis=0)).all()
 
 
 def test_rows_that_cannot_be_prepared_leave_the_rest_of_their_batch():
@@ -436,7 +436,7 @@ def test_rows_that_cannot_be_prepared_leave_the_rest_of_their_batch():
 
     outputs = engine(answers, inputs=inputs)
     assert sorted(outputs.errors) == [3, 13, 23, 33]
-    assert np.isfinite(np.delete(outputs.logits, [3, 13, 23, 33], axis=0)).all()
+    assert np.isfinite(np.delete(outputs.dense(2), [3, 13, 23, 33], axis=0)).all()
 
 
 def test_other_errors_are_not_taken_for_memory():

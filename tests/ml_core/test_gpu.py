@@ -145,11 +145,10 @@ def test_a_batch_too_large_for_the_gpu_is_halved_once_and_not_tried_again(limit_
         inputs=lambda rows: rows,
         forward=forward,
         n_rows=240,
-        n_outputs=2,
         slots=len,
         reporter=Reporter(ignore),
     )
-    assert outputs.logits[:, 0].tolist() == list(range(240))
+    assert outputs.dense(2)[:, 0].tolist() == list(range(240))
     assert sizes == [16] + [8] * 30
     assert (outputs.oom_halvings, outputs.errors) == (1, {})
 

@@ -21,9 +21,10 @@ LIGHT = [
     "ml_core.device",
     "ml_core.data.withhold",
     "ml_core.data.predictions",
+    "ml_core.answers.label",
     "ml_core.load.checkpoint",
     "ml_core.evaluate",
-    "ml_core.evaluate.run",
+    "ml_core.evaluate.evaluation",
 ]
 
 

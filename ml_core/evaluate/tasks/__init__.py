@@ -1,35 +1,66 @@
-"""The task families, one module each.
+"""The task families: one table, and one module each.
 
-To add one: write a module beside `text_classification.py` with a `prepare` of the same signature,
-and add its `Task` below. Everything else (schema check, batches, progress, predictions, scores,
-the platform's forms) reads this table. No torch here: `runner` is imported when a job runs.
+A family is its inputs, its answer kind, its metrics and a runner. To add one:
+
+1. where no answer kind in `ml_core.answers` fits, write a module there and name it in `KINDS`;
+   its metrics go into `ml_core.metrics`, named in `METRICS_OF` of its `catalogue`;
+2. write a module beside `text_classification.py` with a `prepare` of the same signature;
+3. add its `Task` below.
+
+Everything else (schema check, batches, progress, predictions, scores, `eval.yaml`, forms, the
+list of benchmarks) reads this table; `evaluation.metrics` and `evaluation.task_types` hold the
+words that pages say of metrics and families, and a test names the word that is lacking. Standard
+library and numpy alone: the web reads it. Runners are imported when a job runs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING
 
-from ml_core.data.schema import Role
+from ml_core.data.roles import ITEM_ID, LABEL, Role
 from ml_core.errors import Code, UserError
-
-if TYPE_CHECKING:
-    from ml_core.evaluate.job import Prepare
+from ml_core.metrics.catalogue import METRICS_OF
+from ml_core.metrics.registry import Metric
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a task takes and gives. `metrics` are its own, the main one first."""
+    """What a family takes and gives.
+
+    Args:
+        inputs: columns that the model sees.
+        truth: columns that only the parent of a job sees.
+        answer: the answer kind, see `ml_core.answers`.
+        metrics: those computed where nobody asks for others, the main one first.
+        runner: module with `prepare`.
+        has_labels: whether a benchmark may name labels, and a submission map its own to them.
+        model_tags: pipeline tags of models that can do it, besides the family's own name.
+    """
 
     name: str
     title: str
     inputs: tuple[Role, ...]
+    truth: tuple[Role, ...]
+    answer: str
     metrics: tuple[str, ...]
     runner: str
+    has_labels: bool = False
+    model_tags: tuple[str, ...] = ()
 
-    def load_runner(self) -> "Prepare":
-        """The `prepare` function of the task's module; this imports torch."""
-        prepare: Prepare = import_module(self.runner).prepare
-        return prepare
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Roles that a benchmark's data must have, input first."""
+        return tuple(role.name for role in (*self.inputs, *self.truth) if role.required)
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """Roles that it may have."""
+        roles = (*self.inputs, *self.truth, ITEM_ID)
+        return tuple(role.name for role in roles if not role.required)
+
+    @property
+    def known_metrics(self) -> Mapping[str, Metric]:
+        """All metrics of its answer kind, by name."""
+        return METRICS_OF[self.answer]
 
 
 TASKS: dict[str, Task] = {
@@ -39,15 +70,21 @@ TASKS: dict[str, Task] = {
             name="text-classification",
             title="Text classification",
             inputs=(Role("text", "text"), Role("text_pair", "text", required=False)),
+            truth=(LABEL,),
+            answer="label",
             metrics=("accuracy", "macro_f1"),
             runner="ml_core.evaluate.tasks.text_classification",
+            has_labels=True,
         ),
         Task(
             name="image-classification",
             title="Image classification",
             inputs=(Role("image", "image"),),
+            truth=(LABEL,),
+            answer="label",
             metrics=("accuracy", "macro_f1"),
             runner="ml_core.evaluate.tasks.image_classification",
+            has_labels=True,
         ),
     )
 }

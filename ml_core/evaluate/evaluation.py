@@ -3,28 +3,25 @@
 import dataclasses
 import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ml_core.data.labels import LabelMap, label_names, read_truth, resolve_label_map
-from ml_core.data.predictions import MISSING, Predictions, write_predictions
+from ml_core.answers import load_kind
+from ml_core.answers.kind import Answered, AnswerKind
 from ml_core.data.schema import Items, read_items
 from ml_core.errors import Code, UserError
 from ml_core.evaluate.batching import Plan, histogram, plan_batches
 from ml_core.evaluate.events import OnEvent, Reporter, ignore
 from ml_core.evaluate.tasks import Task, get_task
 from ml_core.load.checkpoint import Checkpoint, open_checkpoint
-from ml_core.load.config import classifier_labels
-from ml_core.metrics import get_metric
+from ml_core.metrics import Setting
 from ml_core.results import EvaluationResult, Execution, ModelFacts, PredictionsFile
-from ml_core.scoring import score
 from ml_core.specs import EvaluationSpec
 
 if TYPE_CHECKING:
     from ml_core.evaluate.engine import Outputs
-    from ml_core.evaluate.job import Prepared, Request
+    from ml_core.evaluate.job import Prepare, Prepared, Request
 
 PREDICTIONS_FILE = "predictions.parquet"
 RESULT_FILE = "result.json"
@@ -32,12 +29,17 @@ RESULT_FILE = "result.json"
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """Everything that holds before torch is imported."""
+    """Everything that holds before torch is imported.
+
+    `truth` is None where the data does not say what is right; `fit` is the answer kind's own.
+    """
 
     task: Task
+    kind: AnswerKind[Any, Any, Any]
     items: Items
+    truth: Any
     checkpoint: Checkpoint
-    label_map: LabelMap
+    fit: Any
 
 
 def run(
@@ -45,7 +47,7 @@ def run(
 ) -> EvaluationResult:
     """Evaluate as `spec` says; predictions and result are written into `out_dir` as well.
 
-    The result has scores where the data has a label column, and predictions alone where not.
+    The result has scores where the data says what is right, and predictions alone where not.
 
     Raises:
         UserError: the spec, the data or the model is at fault.
@@ -59,7 +61,7 @@ def run(
     with tempfile.TemporaryDirectory() as scratch:
         model, execution, predictions = _predict(spec, checked, Path(scratch), reporter)
     reporter.phase("scoring")
-    file = write_predictions(predictions, out / PREDICTIONS_FILE)
+    file = checked.kind.write(predictions, out / PREDICTIONS_FILE)
     result = _result(spec, checked, model, execution, file)
     refuse_too_many_errors(predictions, spec.max_error_share)
     result = _with_scores(result, checked, predictions)
@@ -71,27 +73,31 @@ def run(
 
 
 def check(spec: EvaluationSpec) -> Checked:
-    """Data, checkpoint and labels, checked without torch. Raises UserError."""
+    """Data, truth and checkpoint, checked without torch. Raises UserError."""
     task = get_task(spec.task)
+    kind = load_kind(task.answer)
     for name in spec.metrics:
-        get_metric(name)
-    items = read_items(spec.data, task.inputs)
-    labels = label_names(items, spec.labels)
-    if items.labels is not None:
-        read_truth(items, labels)
+        kind.metric(name)
+    items = read_items(spec.data, task.inputs, task.truth)
+    truth = kind.read_truth(items, spec) if kind.has_truth(items) else None
     checkpoint = open_checkpoint(Path(spec.model.path), max_parameters=spec.max_parameters)
-    model_labels = classifier_labels(checkpoint.config)
-    return Checked(task, items, checkpoint, resolve_label_map(model_labels, labels, spec.label_map))
+    return Checked(task, kind, items, truth, checkpoint, kind.fit(checkpoint, items, spec))
+
+
+def load_runner(task: Task) -> "Prepare":
+    """The `prepare` function of the task's module; this imports torch."""
+    prepare: Prepare = import_module(task.runner).prepare
+    return prepare
 
 
 def _predict(
     spec: EvaluationSpec, checked: Checked, scratch: Path, reporter: Reporter
-) -> tuple[ModelFacts, Execution, Predictions]:
+) -> tuple[ModelFacts, Execution, Answered]:
     """Load, and run every item. torch is imported here and not before."""
     import torch
 
     from ml_core.device import exact_arithmetic, resolve_device, resolve_dtype, watch_memory
-    from ml_core.evaluate.engine import run_batches, softmax
+    from ml_core.evaluate.engine import run_batches
     from ml_core.evaluate.job import Request
     from ml_core.seeding import seed_everything
 
@@ -102,8 +108,8 @@ def _predict(
     device, dtype = resolve_device(engine.device), resolve_dtype(engine.dtype)
     watch_memory(device)
     staged = checked.checkpoint.stage(scratch)
-    request = Request(spec, checked.items, checked.checkpoint, staged, device, dtype)
-    prepared = checked.task.load_runner()(request)
+    request = Request(spec, checked.items, checked.fit, checked.checkpoint, staged, device, dtype)
+    prepared = load_runner(checked.task)(request)
     budget = engine.token_budget or prepared.default_budget
     plan = plan_batches(prepared.lengths, budget=budget, max_rows=prepared.max_rows)
     reporter.phase("running")
@@ -112,15 +118,16 @@ def _predict(
             plan,
             inputs=prepared.inputs,
             forward=prepared.forward,
-            n_rows=len(checked.items),
-            n_outputs=len(checked.label_map.model_labels),
+            n_rows=len(prepared.lengths),
             slots=prepared.slots,
             reporter=reporter,
         )
     reporter.close()
-    probabilities = softmax(outputs.logits)
-    predictions = _predictions(checked, probabilities, prepared.truncated, outputs.errors)
-    execution = _execution(request, prepared, plan, outputs, dict(reporter.seconds))
+    collected = prepared.collected(outputs)
+    predictions = checked.kind.predictions(collected, checked.items, checked.fit)
+    execution = _execution(
+        request, prepared, plan, outputs, dict(reporter.seconds), n_errors=len(collected.errors)
+    )
     return _model_facts(checked.checkpoint, prepared), execution, predictions
 
 
@@ -141,6 +148,8 @@ def _execution(
     plan: Plan,
     outputs: "Outputs",
     seconds: dict[str, float],
+    *,
+    n_errors: int,
 ) -> Execution:
     """How it was computed, as it came out."""
     import torch
@@ -163,28 +172,12 @@ def _execution(
         oom_halvings=outputs.oom_halvings,
         n_items=len(request.items),
         n_truncated=int(prepared.truncated.sum()),
-        n_errors=len(outputs.errors),
+        n_errors=n_errors,
         seconds=seconds,
         notes=prepared.notes,
         arithmetic=dict(EXACT_ARITHMETIC),
         peak_device_memory_bytes=peak_memory_bytes(request.device),
     )
-
-
-def _predictions(
-    checked: Checked,
-    probabilities: np.ndarray[tuple[int, int], np.dtype[np.float32]],
-    truncated: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    errors: dict[int, str],
-) -> Predictions:
-    """Model outputs as predictions over the data's labels; ties go to the first label."""
-    projected = checked.label_map.project(probabilities)
-    index = np.argmax(np.nan_to_num(projected, nan=-1.0), axis=1).astype(np.int64)
-    index[list(errors)] = MISSING
-    projected[list(errors)] = np.nan
-    said = tuple(errors.get(row) for row in range(len(index)))
-    labels = checked.label_map.labels
-    return Predictions(checked.items.item_ids, labels, index, projected, truncated, said)
 
 
 def _result(
@@ -196,11 +189,12 @@ def _result(
 ) -> EvaluationResult:
     from ml_core.device import environment_facts, resolve_device
 
+    facts = checked.kind.label_facts(checked.fit)
     return EvaluationResult(
         task=spec.task,
         spec=spec,
-        labels=checked.label_map.labels,
-        label_map=checked.label_map.to_names(),
+        labels=facts.labels,
+        label_map=facts.label_map,
         model=model,
         execution=execution,
         environment=environment_facts(resolve_device(execution.device)),
@@ -209,23 +203,27 @@ def _result(
 
 
 def _with_scores(
-    result: EvaluationResult, checked: Checked, predictions: Predictions
+    result: EvaluationResult, checked: Checked, predictions: Answered
 ) -> EvaluationResult:
-    """`result` with scores, where the labels are at hand."""
-    if checked.items.labels is None:
+    """`result` with scores, where what is right is at hand."""
+    if checked.truth is None:
         return result
-    truth = read_truth(checked.items, checked.label_map.labels)
-    scores = score(
+    spec = result.spec
+    scores = checked.kind.score(
         predictions,
-        truth,
-        metrics=result.spec.metrics or checked.task.metrics,
-        seed=result.spec.engine.seed,
-        bootstrap_draws=result.spec.bootstrap_draws,
+        checked.truth,
+        metrics=spec.metrics or checked.task.metrics,
+        setting=setting_of(spec, predictions),
     )
     return dataclasses.replace(result, scores=scores)
 
 
-def refuse_too_many_errors(predictions: Predictions, max_error_share: float) -> None:
+def setting_of(spec: EvaluationSpec, predictions: Answered) -> Setting:
+    """What metrics need besides the answers."""
+    return Setting(predictions.n_missing, spec.bootstrap_draws, spec.engine.seed)
+
+
+def refuse_too_many_errors(predictions: Answered, max_error_share: float) -> None:
     """Raise `too_many_item_errors`, or `out_of_memory` where that is what all of them say."""
     failed = [(i, e) for i, e in zip(predictions.item_ids, predictions.errors, strict=True) if e]
     n_items = len(predictions.item_ids)

@@ -1,0 +1,24 @@
+"""Kinds of answer: what a model answers an item with, whatever the inputs were.
+
+One module a kind. It knows how the truth is read from the columns that are withheld, how a caged
+job writes its predictions and how they are read back without trust, what the published row of an
+item says, and how all of it becomes scores. Families of tasks name their kind in
+`ml_core.evaluate.tasks`. Importing this package imports none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ml_core.answers.kind import AnswerKind
+
+KINDS = {
+    "label": "ml_core.answers.label",
+}
+"""Module of each kind; its `KIND` is the kind."""
+
+
+def load_kind(name: str) -> "AnswerKind[Any, Any, Any]":  # each kind has types of its own
+    """The answer kind called `name`; this imports pyarrow, never torch. Raises KeyError."""
+    kind: AnswerKind[Any, Any, Any] = import_module(KINDS[name]).KIND
+    return kind

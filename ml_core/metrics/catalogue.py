@@ -1,0 +1,9 @@
+"""All metrics, by the answer kind they belong to. numpy and no more: the platform reads it."""
+
+from collections.abc import Mapping
+
+from ml_core.metrics.registry import METRICS, Metric
+
+METRICS_OF: dict[str, Mapping[str, Metric]] = {
+    "label": METRICS,
+}
