@@ -12,12 +12,14 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import yaml
 
 from ml_core.evaluate.tasks import TASKS, Task
+from ml_core.metrics.registry import Metric
 
 FILE_NAME = "eval.yaml"
 MAX_FILE_BYTES = 64 * 1024
@@ -189,8 +191,10 @@ class _Checker:
         columns = self.columns(item.get("columns"), f"{where}.columns", family)
         labels = self.labels(item.get("labels"), f"{where}.labels", family)
         metrics = self.metrics(item.get("metrics"), f"{where}.metrics", family)
-        chance = self.share(item.get("chance"), f"{where}.chance")
-        baselines = self.baselines(item.get("baselines"), f"{where}.baselines", metrics)
+        main = family.known_metrics[metrics[0]] if family and metrics else None
+        chance = self.value_of(main, item.get("chance"), f"{where}.chance")
+        wanted = {name: family.known_metrics[name] for name in metrics} if family else {}
+        baselines = self.baselines(item.get("baselines"), f"{where}.baselines", wanted)
         if len(self.problems) > before or not (task_type and task_id and split):
             return None
         return TaskSpec(
@@ -307,15 +311,21 @@ class _Checker:
         names = [name for name in value if name in known]
         return tuple(dict.fromkeys(names))
 
-    def share(self, value: Any, where: str) -> float | None:
+    def value_of(self, metric: Metric | None, value: Any, where: str) -> float | None:
+        """A number that the metric can take, a share where there is none."""
         if value is None:
             return None
-        if not _is_number(value) or not 0 <= value <= 1:
-            self.add(where, "not_a_share", value=_shown(value))
+        low, high = (0.0, 1.0) if metric is None else (metric.low, metric.high)
+        is_within = _is_number(value) and (low is None or value >= low)
+        if not is_within or (high is not None and value > high):
+            code = "not_a_share" if (low, high) == (0.0, 1.0) else "not_a_value"
+            self.add(where, code, value=_shown(value), metric=metric.name if metric else "")
             return None
         return float(value)
 
-    def baselines(self, value: Any, where: str, metrics: tuple[str, ...]) -> tuple[Baseline, ...]:
+    def baselines(
+        self, value: Any, where: str, metrics: Mapping[str, Metric]
+    ) -> tuple[Baseline, ...]:
         if value is None:
             return ()
         if not isinstance(value, list) or len(value) > MAX_BASELINES:
@@ -324,14 +334,15 @@ class _Checker:
         found = [self.baseline(item, f"{where}[{i}]", metrics) for i, item in enumerate(value)]
         return tuple(baseline for baseline in found if baseline)
 
-    def baseline(self, item: Any, where: str, metrics: tuple[str, ...]) -> Baseline | None:
+    def baseline(self, item: Any, where: str, metrics: Mapping[str, Metric]) -> Baseline | None:
         if not isinstance(item, dict):
             self.add(where, "not_mapping_here")
             return None
         self.known(item, ("name", "url", *metrics), where)
         name = self.text(item, "name", f"{where}.name", limit=150)
         url = self.text(item, "url", f"{where}.url", limit=500) or ""
-        scores = {m: self.share(item[m], f"{where}.{m}") for m in metrics if m in item}
+        given = {name: metric for name, metric in metrics.items() if name in item}
+        scores = {n: self.value_of(m, item[n], f"{where}.{n}") for n, m in given.items()}
         if not name or not scores:
             self.add(where, "baseline_incomplete")
             return None

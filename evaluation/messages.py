@@ -237,6 +237,7 @@ EVALFILE_PROBLEMS: dict[str, Text] = {
     "label_twice": _("A label appears twice."),
     "no_metrics": _("There must be a list of metrics. They can be: %(choices)s."),
     "not_a_share": _("“%(value)s” is not a number from 0 to 1."),
+    "not_a_value": _("“%(value)s” is not a number that %(metric)s can be."),
     "bad_baselines": _("There may be a list of at most %(limit)s baselines."),
     "baseline_incomplete": _("A baseline has a “name” and at least one of the task's metrics."),
     "bad_url": _("This must be an address that starts with http:// or https://."),

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from ml_core.metrics.catalogue import METRICS_OF
+from ml_core.results import Direction
+
 
 @dataclass(frozen=True)
 class MetricInfo:
     name: str
     title: str | Promise
     explanation: str | Promise
-    direction: str = "higher"
+
+    @property
+    def direction(self) -> Direction:
+        """Which way is better, as the library says."""
+        found = (known[self.name] for known in METRICS_OF.values() if self.name in known)
+        metric = next(found, None)
+        return metric.direction if metric is not None else "higher"
 
 
 METRICS: dict[str, MetricInfo] = {
@@ -24,6 +33,46 @@ METRICS: dict[str, MetricInfo] = {
             "macro_f1",
             _("Macro F1"),
             _("F1 of each label, averaged with equal weight, so that rare labels count as much."),
+        ),
+        MetricInfo("entity_f1", _("Entity F1"), _("F1 of entities, type and words right.")),
+        MetricInfo(
+            "entity_precision",
+            _("Entity precision"),
+            _("Share of found entities that are right."),
+        ),
+        MetricInfo(
+            "entity_recall", _("Entity recall"), _("Share of the true entities that were found.")
+        ),
+        MetricInfo(
+            "entity_macro_f1",
+            _("Entity macro F1"),
+            _("F1 of each type of entity, averaged with equal weight."),
+        ),
+        MetricInfo("tag_accuracy", _("Tag accuracy"), _("Share of words tagged right.")),
+        MetricInfo(
+            "bits_per_byte",
+            _("Bits per byte"),
+            _("How surprising the model finds the text; lower is better."),
+        ),
+        MetricInfo(
+            "byte_perplexity",
+            _("Byte perplexity"),
+            _("Among how many bytes, as it were, the model wavers; lower is better."),
+        ),
+        MetricInfo(
+            "word_perplexity",
+            _("Word perplexity"),
+            _("Among how many words, as it were, the model wavers; lower is better."),
+        ),
+        MetricInfo(
+            "accuracy_norm",
+            _("Accuracy by byte"),
+            _("Share answered right when each answer's likelihood is divided by its length."),
+        ),
+        MetricInfo(
+            "brier",
+            _("Brier score"),
+            _("How far the probabilities of the answers are from the truth; lower is better."),
         ),
     )
 }

@@ -10,6 +10,10 @@ from ml_core.evaluate.tasks import TASKS
 TITLES: dict[str, str | Promise] = {
     "text-classification": _("Text classification"),
     "image-classification": _("Image classification"),
+    "token-classification": _("Token classification"),
+    "perplexity": _("Perplexity"),
+    "fill-mask": _("Masked words"),
+    "multiple-choice": _("Multiple choice"),
 }
 
 

@@ -21,6 +21,7 @@ from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
 from hub.auth import actor_of
 from ml_core.evaluate.tasks import TASKS
+from ml_core.results import Direction
 from ml_core.statistics import interval_error, minimum_detectable_effect
 
 PLOT_ROWS = 40
@@ -101,7 +102,7 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
         "page_after": page_number + 1 if first + PAGE_ROWS < len(places) else None,
         "page_query": f"version={version.number}&sort={sort}&dir={'desc' if is_down else 'asc'}",
         "is_ranked": sort == "rank",
-        "axis": axis_of(ranked),
+        "axis": axis_of(ranked, metrics[0].direction),
         "plot": _plot(ranked, version, metrics[0]),
         "detectable": detectable_difference(ranked),
         "n_items": max((row.main.n for row in rows_of(lines) if row.main), default=None),
@@ -110,20 +111,22 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
     return render(request, "evaluation/leaderboard.html", context)
 
 
-def axis_of(ranked: list[Standing]) -> Axis:
-    """A scale for the interval bars of all models that are not far below the better half.
+def axis_of(ranked: list[Standing], direction: Direction = "higher") -> Axis:
+    """A scale for the interval bars of all models that are not far behind the better half.
 
     Its length is at most five times the spread of the better half, and at least 0.1.
     """
-    spans = sorted(span for standing in ranked if (span := _span(standing)) is not None)
+    sign = 1.0 if direction == "higher" else -1.0
+    spans = [span for standing in ranked if (span := _span(standing)) is not None]
+    spans.sort(key=lambda span: (sign * span[0], span))
     if not spans:
         return Axis(0.0, 1.0)
-    values = [value for value, _, _ in spans]
+    values = [sign * value for value, _, _ in spans]
     floor = values[-1] - max(5 * (values[-1] - values[(len(values) - 1) // 2]), 0.1)
-    shown = [span for span in spans if span[0] >= floor]
+    shown = [span for span in spans if sign * span[0] >= floor]
     low, high = min(low for _, low, _ in shown), max(high for _, _, high in shown)
     air = max((high - low) * 0.05, 0.005)
-    is_share = values[0] >= 0 and high <= 1
+    is_share = min(value for value, _, _ in spans) >= 0 and high <= 1
     low, high = low - air, high + air
     if is_share:
         low, high = max(low, 0.0), min(high, 1.0)
@@ -222,14 +225,17 @@ def _with_baselines(
         value = baseline["scores"].get(version.main_metric)
         at = len(places)
         if is_ranked and value is not None:
-            worse = (n for n, place in enumerate(places) if _is_below(place, value))
+            sign = 1.0 if info_of(version.main_metric).direction == "higher" else -1.0
+            worse = (n for n, place in enumerate(places) if _is_behind(place, value, sign))
             at = next(worse, len(places))
         places.insert(at, baseline)
     return places
 
 
-def _is_below(place: Place, value: float) -> bool:
-    return isinstance(place, Standing) and (place.value is None or place.value < value)
+def _is_behind(place: Place, value: float, sign: float) -> bool:
+    return isinstance(place, Standing) and (
+        place.value is None or sign * place.value < sign * value
+    )
 
 
 def _lines(version: BenchmarkVersion, places: list[Place]) -> list[Line]:

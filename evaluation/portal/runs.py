@@ -23,6 +23,7 @@ from evaluation.messages import explain_run_error, explain_wait, phase_title, ru
 from evaluation.metrics import info_of
 from evaluation.models import ErrorFamily, Run, RunState, Score
 from evaluation.queries import queue_insight
+from evaluation.recompute import recompute_code
 from hub.auth import actor_of
 
 LIST_LIMIT = 30
@@ -121,7 +122,11 @@ def _results(run: Run) -> dict[str, Any]:
         "per_class": record.get("results", {}).get("per_class", []),
         "matrix": heat_matrix(run.confusion),
         "key_id": instance_key()["key_id"],
-        "recompute": _recompute_code(run, scores),
+        "recompute": recompute_code(
+            f"{run.pk}-predictions.parquet",
+            scores[0].metric if scores else "",
+            scores[0].value if scores else None,
+        ),
     }
 
 
@@ -180,14 +185,3 @@ def heat_matrix(confusion: dict[str, Any] | None) -> dict[str, Any] | None:
         ]
         rows.append({"label": confusion["labels"][at], "cells": cells, "total": total})
     return {"labels": confusion["labels"], "rows": rows}
-
-
-def _recompute_code(run: Run, scores: list[Score]) -> str:
-    value = scores[0].value if scores else None
-    return (
-        "import pyarrow.parquet as pq\n\n"
-        f'rows = pq.read_table("{run.pk}-predictions.parquet").to_pylist()\n'
-        'answered = [row for row in rows if row["prediction"] is not None]\n'
-        'print(sum(row["correct"] for row in answered) / len(answered))'
-        + (f"  # {value!r}" if value is not None and scores[0].metric == "accuracy" else "")
-    )

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from evaluation.lists import benchmark_list
 from evaluation.messages import explain_problem
+from evaluation.metrics import info_of
 from evaluation.models import Benchmark, BenchmarkFile, LeaderboardEntry, Run, RunState
 from evaluation.models.visibility import readable_repos
 from evaluation.portal.boards import axis_of
@@ -111,7 +112,7 @@ def _standings(actor: Actor, model: Repo) -> list[dict[str, Any]]:
         ranked = standings(actor, version)
         mine = [standing for standing in ranked if standing.entry_id == entry.pk]
         for row in board_rows(version, mine):
-            axis = axis_of(ranked)
+            axis = axis_of(ranked, info_of(version.main_metric).direction)
             found.append({"version": version, "row": row, "axis": axis, "n": len(ranked)})
     return found
 

@@ -99,7 +99,8 @@ def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:
     """Names from `eval.yaml`, else from the card; None leaves them to the data file."""
     if task["labels"]:
         return tuple(task["labels"])
-    names = split.labels.get(task["columns"].get("label", ""))
+    columns = [task["columns"].get(role.name, role.name) for role in get_task(task["type"]).truth]
+    names = next((split.labels[column] for column in columns if column in split.labels), None)
     return tuple(names) if names else None
 
 

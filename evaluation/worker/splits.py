@@ -135,8 +135,9 @@ def resolve_split(mirror: Path, config: str | None, split: str) -> Split:
     features = builder.info.features or {}
     labels = {
         column: [str(name) for name in feature.names]
-        for column, feature in features.items()
-        if isinstance(feature, ClassLabel) and _are_names(feature.names)
+        for column, kind in features.items()
+        if isinstance(feature := getattr(kind, "feature", kind), ClassLabel)
+        and _are_names(feature.names)
     }
     return Split(paths, _is_plain(builder, paths), labels)
 

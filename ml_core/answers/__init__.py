@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 KINDS = {
     "label": "ml_core.answers.label",
+    "tags": "ml_core.answers.tags",
+    "likelihood": "ml_core.answers.likelihood",
+    "choice": "ml_core.answers.choice",
 }
 """Module of each kind; its `KIND` is the kind."""
 

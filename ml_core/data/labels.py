@@ -75,11 +75,21 @@ def read_truth(items: Items, labels: tuple[str, ...]) -> Truth:
             f"{len(absent)} rows have no label; the first: {', '.join(absent[:5])}.",
             item_ids=absent[:5],
         )
+    return Truth(items.item_ids, number_labels(column, labels), labels)
+
+
+def number_labels(column: pa.ChunkedArray | pa.Array, labels: tuple[str, ...]) -> Ints:
+    """Names or numbers of labels, none of them null, as numbers into `labels`.
+
+    Raises:
+        UserError: `dataset_broken_row`, `dataset_unknown_label`.
+    """
+    values = column.to_pylist()
     places = _places(column.type, labels)
     numbers = [places.get(value, -1) for value in values]
     if -1 in numbers:
         raise _unknown_label(values[numbers.index(-1)], numbers.count(-1), labels)
-    return Truth(items.item_ids, np.array(numbers, dtype=np.int64), labels)
+    return np.array(numbers, dtype=np.int64)
 
 
 def _places(kind: pa.DataType, labels: tuple[str, ...]) -> dict[object, int]:

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "image", "label", "id"]
+Kind = Literal["text", "texts", "image", "label", "id"]
+"""What a column holds; "texts" is a list of texts in each row, a label or tag is checked by the answer kind."""
 
 ID_ROLE = "item_id"
 LABEL_ROLE = "label"
+WORDS_ROLE = "tokens"
+TAGS_ROLE = "tags"
+CHOICES_ROLE = "choices"
+ANSWER_ROLE = "answer"
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,5 @@ class Role:
 
 ITEM_ID = Role(ID_ROLE, "id", required=False)
 LABEL = Role(LABEL_ROLE, "label")
+TAGS = Role(TAGS_ROLE, "label")
+ANSWER = Role(ANSWER_ROLE, "label")

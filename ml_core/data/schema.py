@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -131,13 +132,36 @@ def _check_column(
                 column=column,
             )
         refuse_rows(pc.is_null(values), item_ids, f"have no text in the column {column!r}")
+    if role.kind == "texts":
+        _check_texts(values, column, item_ids)
     if role.kind == "image":
         data = image_bytes(values, column)
         empty = pc.equal(pc.fill_null(pc.binary_length(data), 0), 0)
         refuse_rows(empty, item_ids, f"have no image in the column {column!r}")
 
 
-def refuse_rows(mask: pa.ChunkedArray, item_ids: Sequence[str], problem: str) -> None:
+def _check_texts(values: pa.ChunkedArray, column: str, item_ids: tuple[str, ...]) -> None:
+    """Each row a list of one text or more, none of them null or empty."""
+    kind = values.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not _is_text(
+        kind.value_type
+    ):
+        raise UserError(
+            Code.BROKEN_ROW,
+            f"The column {column!r} holds {kind}, not a list of texts in each row.",
+            column=column,
+        )
+    empty = pc.less(pc.fill_null(pc.list_value_length(values), 0), 1)
+    refuse_rows(empty, item_ids, f"have no texts in the column {column!r}")
+    rows = values.combine_chunks()
+    texts = pc.list_flatten(rows)
+    blank = pc.equal(pc.fill_null(pc.utf8_length(texts), 0), 0)
+    broken = np.zeros(len(item_ids), dtype=np.bool_)
+    broken[pc.list_parent_indices(rows).to_numpy()[blank.to_numpy(zero_copy_only=False)]] = True
+    refuse_rows(pa.array(broken), item_ids, f"have an empty text in the column {column!r}")
+
+
+def refuse_rows(mask: pa.ChunkedArray | pa.Array, item_ids: Sequence[str], problem: str) -> None:
     """Raise `dataset_broken_row` naming the first items for which `mask` is true."""
     rows = pc.indices_nonzero(mask).to_pylist()
     if rows:

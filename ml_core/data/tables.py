@@ -100,13 +100,14 @@ def _open_parquet(path: Path) -> Source:
 
 
 def class_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Names of ClassLabel columns from the metadata that the `datasets` library writes."""
+    """Names of ClassLabel columns, and of lists of them, from the metadata that the `datasets` library writes."""
     try:
         features = json.loads(metadata.get(HF_METADATA, b"{}"))["info"]["features"]
         items = list(features.items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    names = {c: f["names"] for c, f in items if isinstance(f, dict) and "names" in f}
+    kinds = {c: f.get("feature", f) for c, f in items if isinstance(f, dict)}
+    names = {c: f["names"] for c, f in kinds.items() if isinstance(f, dict) and "names" in f}
     return {
         column: tuple(found)
         for column, found in names.items()

@@ -12,12 +12,18 @@ from ml_core.load.checkpoint import Checkpoint
 UNLIMITED = 1_000_000_000
 """Tokenizers without a limit of their own carry a huge number."""
 DEFAULT_MAX_LENGTH = 512
+BYTE_LEVEL = frozenset({"bloom", "deberta", "gpt2", "longformer", "modernbert", "roberta"})
+"""Models whose tokenizers take the space before a word for a part of it."""
 
 
 def load_tokenizer(
-    checkpoint: Checkpoint, staged: Path, config: PreTrainedConfig
+    checkpoint: Checkpoint, staged: Path, config: PreTrainedConfig, *, words: bool = False
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of `checkpoint`, no larger than the vocabulary its config names.
+
+    Args:
+        words: whether it will be given single words; one that works on bytes must then put a space
+            before each, the first included.
 
     Raises:
         UserError: `tokenizer_missing`, `tokenizer_invalid`, `tokenizer_mismatch`.
@@ -28,9 +34,10 @@ def load_tokenizer(
             "The repository has no tokenizer (no tokenizer.json and no vocabulary). Save it "
             "beside the model with tokenizer.save_pretrained and upload it.",
         )
+    settings = {"add_prefix_space": True} if words and config.model_type in BYTE_LEVEL else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            staged, config=config, trust_remote_code=False, local_files_only=True
+            staged, config=config, trust_remote_code=False, local_files_only=True, **settings
         )
     except Exception as error:  # tokenizer classes raise anything on a stranger's files
         text = " ".join(str(error).split())[:500]

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 
+from ml_core.metrics import choices, likelihood, spans
 from ml_core.metrics.registry import METRICS, Metric
 
 METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "label": METRICS,
+    "tags": spans.METRICS,
+    "likelihood": likelihood.METRICS,
+    "choice": choices.METRICS,
 }

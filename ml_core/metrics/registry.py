@@ -9,7 +9,7 @@ import numpy as np
 from ml_core.errors import Code, UserError
 from ml_core.metrics.cells import Cells
 from ml_core.metrics.classification import accuracy, bootstrap_macro_f1, macro_f1
-from ml_core.results import MetricValue
+from ml_core.results import Direction, MetricValue
 from ml_core.seeding import generator
 from ml_core.statistics.intervals import (
     Interval,
@@ -54,11 +54,15 @@ class Metric:
     """A named metric. To add one: a function like those above and a line in `METRICS`.
 
     `compute` takes the sufficient statistic of the answer kind that the metric belongs to.
+    Values lie between `low` and `high`, None for no bound.
     """
 
     name: str
     title: str
     compute: Callable[[Any, Setting], MetricValue]  # each answer kind has a statistic of its own
+    direction: Direction = "higher"
+    high: float | None = 1.0
+    low: float | None = 0.0
 
 
 METRICS: dict[str, Metric] = {

@@ -93,6 +93,90 @@ def save_decoder_classifier(folder: Path, *, pad_token: bool) -> Path:
     return folder
 
 
+TAGS = ("O", "B-animal", "I-animal", "B-thing", "I-thing")
+
+
+def bert_settings(vocab_size: int) -> dict[str, object]:
+    """A two-layer BERT of width 16 with 64 positions."""
+    return {
+        "vocab_size": vocab_size,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.5,
+    }
+
+
+def save_token_classifier(folder: Path, *, tags: tuple[str, ...] = TAGS) -> Path:
+    """A small BERT that tags words, and its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForTokenClassification
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer()
+    names = {"id2label": dict(enumerate(tags)), "label2id": {n: at for at, n in enumerate(tags)}}
+    model = BertForTokenClassification(BertConfig(**bert_settings(len(tokenizer)), **names))
+    torch.nn.init.normal_(model.classifier.weight, std=1.0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_masked_lm(folder: Path) -> Path:
+    """A small BERT with its head for masked words, and its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer()
+    BertForMaskedLM(BertConfig(**bert_settings(len(tokenizer)))).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def train_byte_tokenizer(vocab_size: int = 320):
+    """A GPT-2-like tokenizer over the bytes of `SENTENCES`: no text has an unknown token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    end = "<|endoftext|>"
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=[end], initial_alphabet=alphabet
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=64, bos_token=end, eos_token=end
+    )
+
+
+def save_causal_lm(folder: Path) -> Path:
+    """A two-layer GPT-2 of width 16 with 64 positions, and a tokenizer over bytes."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    tokenizer = train_byte_tokenizer()
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        n_positions=64,
+        initializer_range=0.5,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def save_image_classifier(
     folder: Path, *, labels: tuple[str, ...] = ("dark", "bright"), image_size: int = 16
 ) -> Path:

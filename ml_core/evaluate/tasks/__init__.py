@@ -16,7 +16,15 @@ library and numpy alone: the web reads it. Runners are imported when a job runs.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ml_core.data.roles import ITEM_ID, LABEL, Role
+from ml_core.data.roles import (
+    ANSWER,
+    CHOICES_ROLE,
+    ITEM_ID,
+    LABEL,
+    TAGS,
+    WORDS_ROLE,
+    Role,
+)
 from ml_core.errors import Code, UserError
 from ml_core.metrics.catalogue import METRICS_OF
 from ml_core.metrics.registry import Metric
@@ -85,6 +93,45 @@ TASKS: dict[str, Task] = {
             metrics=("accuracy", "macro_f1"),
             runner="ml_core.evaluate.tasks.image_classification",
             has_labels=True,
+        ),
+        Task(
+            name="token-classification",
+            title="Token classification",
+            inputs=(Role(WORDS_ROLE, "texts"),),
+            truth=(TAGS,),
+            answer="tags",
+            metrics=("entity_f1", "entity_precision", "entity_recall", "tag_accuracy"),
+            runner="ml_core.evaluate.tasks.token_classification",
+            has_labels=True,
+        ),
+        Task(
+            name="perplexity",
+            title="Perplexity",
+            inputs=(Role("text", "text"),),
+            truth=(),
+            answer="likelihood",
+            metrics=("bits_per_byte", "byte_perplexity", "word_perplexity"),
+            runner="ml_core.evaluate.tasks.perplexity",
+            model_tags=("text-generation",),
+        ),
+        Task(
+            name="fill-mask",
+            title="Masked words",
+            inputs=(Role("text", "text"),),
+            truth=(),
+            answer="likelihood",
+            metrics=("bits_per_byte", "byte_perplexity", "word_perplexity"),
+            runner="ml_core.evaluate.tasks.fill_mask",
+        ),
+        Task(
+            name="multiple-choice",
+            title="Multiple choice",
+            inputs=(Role("question", "text"), Role(CHOICES_ROLE, "texts")),
+            truth=(ANSWER,),
+            answer="choice",
+            metrics=("accuracy", "accuracy_norm", "brier"),
+            runner="ml_core.evaluate.tasks.multiple_choice",
+            model_tags=("text-generation",),
         ),
     )
 }
