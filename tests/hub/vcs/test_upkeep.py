@@ -13,6 +13,7 @@ import pytest
 
 from hub.vcs import AddFile, Repository, Signature
 from hub.vcs.gitprocess import ProcessLimits
+from hub.vcs.pack import with_folder
 from hub.vcs.quarantine import PackLimits, Quarantine
 from hub.vcs.upkeep import Clutter, RepackFailed, clutter_of, repack
 
@@ -178,3 +179,18 @@ def test_only_old_leftovers_of_killed_processes_are_removed(scattered):
     os.utime(old, (two_days_ago, two_days_ago))
     repack(scattered.path, LIMITS)
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_folder_that_repacking_takes_away_is_made_again(tmp_path):
+    folder, tries = tmp_path / "ab", []
+
+    def write() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            folder.rmdir()
+        (folder / "x").write_bytes(b"1")
+        return "done"
+
+    assert with_folder(folder, write) == "done"
+    with pytest.raises(FileNotFoundError):
+        with_folder(folder, (tmp_path / "nowhere").read_bytes)
