@@ -7,6 +7,7 @@ raises `ImproperlyConfigured` while the process starts, not later.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,24 @@ def secret(name: str, *, directory: Path, generate: Callable[[], str] | None = N
     if not value:
         raise ImproperlyConfigured(f"{path} is empty: delete it to have a new secret made.")
     return value
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def rate(name: str, *, default: str) -> tuple[int, int] | None:
+    """A limit such as `30/h` or `5/10m`: how many, and in how many seconds; `0` for no limit.
+
+    Raises:
+        ImproperlyConfigured: anything else.
+    """
+    text: str = env.str(name, default=default)
+    if text == "0":
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,5})?([smhd])", text)
+    if found is None:
+        raise ImproperlyConfigured(f"{name} is {text!r}; write such as 30/h, 5/10m, or 0.")
+    return int(found[1]), int(found[2] or 1) * _UNITS_S[found[3]]
 
 
 def _random_text() -> str:

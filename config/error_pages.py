@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from config.errors import render_error
@@ -20,6 +21,13 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return render_error(request, errors.NotFound())
+
+
+def too_many_tries(request: HttpRequest) -> HttpResponse:
+    """Of sign-in, whose tries django-allauth counts; the longest of its limits is five minutes."""
+    response = render(request, "429.html", status=429)
+    response["Retry-After"] = "300"
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

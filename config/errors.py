@@ -2,6 +2,7 @@
 
 | surface | paths | form |
 |---|---|---|
+| OAuth | `/oauth/…` | JSON `{"error": code, "error_description": …}` |
 | Hub API, CAS | `/api/…`, `/cas/…`, `…/resolve/…` | JSON `{"error": …}` |
 | git | `…/info/refs`, `…/git-…-pack` | plain text, which git shows as `remote: …` |
 | LFS | `…/info/lfs/…` | `application/vnd.git-lfs+json` `{"message": …}` |
@@ -23,6 +24,7 @@ from rest_framework.views import exception_handler as drf_default_handler
 
 from config.logs import request_id
 from hub import errors
+from hub.oauth import OAuthRefusal
 from hub.storage import errors as storage_errors
 from hub.vcs import errors as vcs_errors
 
@@ -33,7 +35,7 @@ _BASIC = 'Basic realm="access token", charset="UTF-8"'
 _GIT_PATH = re.compile(r"\.git(/|$)|/info/(refs|lfs)|/git-(upload|receive)-pack$")
 _GIT_CALL = re.compile(r"/info/refs$|/git-(upload|receive)-pack$")
 _MACHINE_PATH = re.compile(
-    r"^/(api|cas|oauth|buckets)/|^/uploads$|^/papers/[^/]+\.md$|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)"
+    r"^/(api|cas|buckets)/|^/uploads$|^/papers/[^/]+\.md$|^/v1/telemetry|/resolve/|\.git(/|$)|/info/(refs|lfs)"
     r"|/git-(upload|receive)-pack$"
 )
 
@@ -81,6 +83,8 @@ def render_error(request: HttpRequest, error: errors.HubError) -> HttpResponse:
         response = _lfs(error)
     elif _GIT_CALL.search(request.path):
         response = HttpResponse(f"{error.message}\n", "text/plain; charset=utf-8", error.status)
+    elif request.path.startswith("/oauth/"):
+        response = _oauth(error)
     elif _MACHINE_PATH.search(request.path):
         response = JsonResponse(_body(error), status=error.status)
     else:
@@ -101,7 +105,22 @@ def add_headers(response: AnyResponse, error: errors.HubError) -> AnyResponse:
         response["X-Repo-Commit"] = commit_sha
     if error.status == 401:
         response["WWW-Authenticate"] = "Bearer"
+    if "retry_after_s" in error.details:
+        _add_rate(response, error.details)
     return response
+
+
+def _add_rate(response: HttpResponse, details: dict[str, Any]) -> None:
+    """When to come again, as every client reads it and as Hub clients do.
+
+    Source: RFC 9110, section 10.2.3; draft-ietf-httpapi-ratelimit-headers-09.
+    """
+    name, wait_s = details["limit"], details["retry_after_s"]
+    response["Retry-After"] = str(wait_s)
+    response["RateLimit"] = f'"{name}";r=0;t={wait_s}'
+    response["RateLimit-Policy"] = (
+        f'"fixed window";"{name}";q={details["amount"]};w={details["window_s"]}'
+    )
 
 
 def drf_exception_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
@@ -142,6 +161,18 @@ def _body(error: errors.HubError) -> dict[str, Any]:
 def _lfs(error: errors.HubError) -> HttpResponse:
     body = {"message": error.message, "request_id": request_id.get()}
     return JsonResponse(body, status=error.status, content_type=LFS_MEDIA_TYPE)
+
+
+def _oauth(error: errors.HubError) -> HttpResponse:
+    """In the codes of OAuth, of which a client that asks too often knows `slow_down`."""
+    if isinstance(error, OAuthRefusal):
+        code = error.code
+    elif error.status == 429:
+        code = "slow_down"
+    else:
+        code = "temporarily_unavailable" if error.status >= 500 else "invalid_request"
+    body = {"error": code, "error_description": error.message}
+    return JsonResponse(body, status=error.status, headers={"Cache-Control": "no-store"})
 
 
 def _page(request: HttpRequest, error: errors.HubError) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config.embedded_valkey import running_url
-from config.env import env, secret
+from config.env import env, rate, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("MODELGUILD_DATA", default=str(BASE_DIR / "data"))).resolve()
@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-facets": {"task": "hub.tasks.refresh_facets", "schedule": 900.0},
     "sweep-search": {"task": "hub.tasks.sweep_search", "schedule": 60.0},
     "sweep-uploads": {"task": "hub.tasks.sweep_uploads", "schedule": 3600.0},
+    "sweep-devices": {"task": "hub.tasks.sweep_devices", "schedule": 3600.0},
     "measure-new-repos": {"task": "hub.tasks.measure_new_repos", "schedule": 600.0},
     "sweep-repacks": {"task": "hub.tasks.sweep_repacks", "schedule": 900.0},
     "sweep-conversions": {"task": "hub.tasks.sweep_conversions", "schedule": 600.0},
@@ -219,6 +220,37 @@ UPLOAD_URL_LIFETIME_S = 24 * 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
+RATE_LIMITS = {
+    name: rate(f"RATE_{name.upper()}", default=default)
+    for name, default in {
+        "signup": "20/h",
+        "login_code": "30/h",
+        "login_poll": "60/m",
+        "login_try": "60/h",
+        "token": "30/h",
+        "discussion": "30/h",
+        "comment": "200/h",
+        "attachment": "100/h",
+    }.items()
+}
+"""What one user, or one address where nobody is signed in, may do within a time; `0`: no limit.
+
+signup: tries to sign up. login_code: logins of a machine that are begun. login_poll: questions
+whether such a login was allowed. login_try: codes of machines that are looked up on the page.
+token: access tokens made. discussion: also pull requests. attachment: files for comments.
+"""
+TRUSTED_PROXIES = env.int(
+    "TRUSTED_PROXIES", default=1 if env.bool("BEHIND_PROXY", default=False) else 0
+)
+"""How many proxies of ours a request passes; each adds to `X-Forwarded-For` who called it."""
+
+DEVICE_CODE_LIFETIME_S = env.int("DEVICE_CODE_LIFETIME_S", default=900)
+"""How long a machine waits for its user to allow it (`hf auth login`)."""
+DEVICE_TOKEN_DAYS = env.int("DEVICE_TOKEN_DAYS", default=30)
+"""Life of the token such a machine gets; it fetches the next one by itself."""
+DEVICE_LOGIN_DAYS = env.int("DEVICE_LOGIN_DAYS", default=180)
+"""After so many days in which a machine fetched none, its user has to allow it again."""
+
 # --- Accounts --------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "hub.User"
@@ -248,7 +280,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = env.str("ACCOUNT_EMAIL_VERIFICATION", default="optional")
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "signup": "20/h/ip"}
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "signup": None}
+"""Those of sign-in, which count what only allauth sees; sign-up is in RATE_LIMITS."""
 SOCIALACCOUNT_AUTO_SIGNUP = False  # everyone sees and may change the name they get
 SOCIALACCOUNT_PROVIDERS = {}
 if env.str("GITHUB_CLIENT_ID", default=""):

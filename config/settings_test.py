@@ -10,7 +10,7 @@ if "MODELGUILD_DATA" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["MODELGUILD_DATA"], ignore_errors=True)
 
 from config.settings import *  # noqa: F403  (the folder must be named before settings read it)
-from config.settings import CACHES, DATA_DIR, DATABASES, REDIS_URL
+from config.settings import CACHES, DATA_DIR, DATABASES, RATE_LIMITS, REDIS_URL
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: tests with two connections then meet the locks that users meet.
@@ -20,6 +20,8 @@ if REDIS_URL:
     _base, _, _first = REDIS_URL.rpartition("/")
     _number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     CACHES["default"]["LOCATION"] = f"{_base}/{int(_first) - int(_number)}"
+# Ids return with each test, and their counts would last. Tests of limits set their own.
+RATE_LIMITS.clear()
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 CELERY_BROKER_URL = "memory://"

@@ -15,6 +15,7 @@ from hub.xet.urls import hub_urlpatterns as xet_token_urls  # noqa: E402  (needs
 handler400 = "config.error_pages.bad_request"
 handler403 = "config.error_pages.permission_denied"
 handler404 = "config.error_pages.not_found"
+handler429 = "config.error_pages.too_many_tries"  # asked by django-allauth
 handler500 = "config.error_pages.server_error"
 
 urlpatterns = [

@@ -18,6 +18,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpRequest
 from django.utils import timezone
 
+from hub.addresses import client_address
 from hub.auth import Actor
 from hub.models import Repo
 
@@ -90,6 +91,6 @@ def _places(start: int, end: int) -> Iterator[list[str]]:
 
 def _client(request: HttpRequest, actor: Actor) -> str:
     """Who downloads, as a digest that tells nobody's address."""
-    who = f"user {actor.user.pk}" if actor.user else f"address {request.META.get('REMOTE_ADDR')}"
+    who = f"user {actor.user.pk}" if actor.user else f"address {client_address(request)}"
     agent = request.headers.get("User-Agent", "")
     return hashlib.sha256(f"{who} {agent}".encode()).hexdigest()[:32]

@@ -162,8 +162,15 @@ class ContentDamaged(HubError):
 
 
 class RateLimited(HubError):
+    """Somebody did something too often.
+
+    `details` where it counts in windows: `limit` (its name), `amount`, `window_s`,
+    `retry_after_s`; they go out as `Retry-After`, `RateLimit` and `RateLimit-Policy`.
+    """
+
     code = "RateLimited"
     status = 429
+    message = _("That was too often in a short time. Wait a little, then try again.")
 
 
 class NotServed(HubError):

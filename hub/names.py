@@ -10,7 +10,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?\Z")
 
 RESERVED_NAMESPACES = frozenset(
     """about accounts account admin api assets auth benchmarks blog buckets cas chat collections
-    contribute contributions dashboard datasets discussions docs enterprise evaluation events
+    contribute contributions dashboard datasets device discussions docs enterprise evaluation events
     explore favicon.ico feed files health healthz help home i18n inbox index jobs join kernels
     learn login logout me metrics modelguild models new none notifications null oauth
     organizations papers people posts pricing privacy profile raw resolve robots.txt root runs

@@ -76,6 +76,14 @@ def sweep_uploads() -> None:
     pushes.sweep_quarantines()
 
 
+@shared_task(ignore_result=True)
+def sweep_devices() -> None:
+    """Removes what is left of logins of machines that nobody waits for any more."""
+    from hub.actions import devices
+
+    devices.sweep_devices()
+
+
 @shared_task(ignore_result=True, time_limit=COLLECTION_LIMIT_S)
 def collect_garbage() -> None:
     """Deletes stored bytes that nothing names any more, where the operator wants that."""

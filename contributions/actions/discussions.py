@@ -23,6 +23,7 @@ from hub import events
 from hub.actions.audit import record
 from hub.errors import Conflict, InvalidInput
 from hub.models import Repo, User
+from hub.rates import take
 from hub.site import git_of
 from hub.vcs.refs import PULL_REQUESTS
 
@@ -37,8 +38,10 @@ def open_discussion(*, repo: Repo, title: str, description: str, acting_user: Us
 
     Raises:
         InvalidInput, TooLarge: title or description cannot be stored.
+        RateLimited: the user has opened too many.
     """
     title, description = checked_title(title), checked_comment(description, may_be_empty=True)
+    take("discussion", acting_user)
     with transaction.atomic():
         discussion = Discussion.objects.create(
             repo=repo, num=next_number(repo), title=title, author=acting_user
@@ -53,9 +56,11 @@ def add_comment(*, discussion: Discussion, text: str, acting_user: User) -> Disc
     Raises:
         InvalidInput, TooLarge: the text is empty or cannot be stored.
         Conflict: the discussion is full.
+        RateLimited: the user has written too many.
     """
     text = checked_comment(text)
     check_takes_comments(discussion)
+    take("comment", acting_user)
     with transaction.atomic():
         event = append_comment(discussion, text, acting_user)
         announce(discussion, "comment", acting_user)
@@ -68,8 +73,10 @@ def edit_comment(*, event: DiscussionEvent, text: str, acting_user: User) -> Dis
     Raises:
         InvalidInput, TooLarge: as for a new comment, or the event is no comment.
         Conflict: the comment was hidden, or changed too often.
+        RateLimited: as for a new comment.
     """
     text = checked_comment(text)
+    take("comment", acting_user)
     with transaction.atomic():
         fresh = _locked_comment(event)
         if fresh.text != text:
@@ -142,12 +149,14 @@ def change_status(
     Raises:
         InvalidInput: no state that can be set.
         Conflict: it is in that state already, or merged, or has no room for the comment.
+        RateLimited: as for a new comment.
     """
     if status not in _SETTABLE:
         raise InvalidInput("“status” must be “open” or “closed”.")
     comment = checked_comment(comment, may_be_empty=True)
     if comment:
         check_takes_comments(discussion)
+    take("comment", acting_user)
     with _kept_from_merging(discussion), transaction.atomic():
         fresh = locked(discussion)
         _check_move(fresh, status)

@@ -32,6 +32,7 @@ from hub.errors import Conflict, RevisionNotFound
 from hub.events import RefUpdated
 from hub.models import Repo, User
 from hub.pull_requests import is_pull_ref, pull_number
+from hub.rates import take
 from hub.site import git_of, git_path
 from hub.storable import storable_text
 from hub.vcs import CommitInfo, Ref, Repository
@@ -73,8 +74,13 @@ def open_pull_request(
 def start_pull_request(
     pull: Discussion, *, head_sha: str, description: str, acting_user: User
 ) -> Discussion:
-    """Numbers the new row `pull` and makes its ref at `head_sha`, whose objects are written."""
+    """Numbers the new row `pull` and makes its ref at `head_sha`, whose objects are written.
+
+    Raises:
+        RateLimited: the user has opened too many.
+    """
     repo, git = pull.repo, git_of(pull.repo)
+    take("discussion", acting_user)
     pull.is_pull_request, pull.head_sha = True, pull.base_sha
     with git.lock():
         taken = max((int(ref.name) for ref in git.pull_refs() if ref.name.isdecimal()), default=0)

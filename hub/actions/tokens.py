@@ -12,7 +12,16 @@ from django.db import transaction
 from hub.actions.audit import record
 from hub.auth import digest_of
 from hub.errors import InvalidInput
-from hub.models import AccessToken, Repo, TokenGrant, TokenScope, User
+from hub.models import (
+    AccessToken,
+    DeviceLogin,
+    DeviceToken,
+    Repo,
+    TokenGrant,
+    TokenScope,
+    User,
+)
+from hub.rates import take
 
 TOKEN_PREFIX = "mg_"
 
@@ -39,18 +48,23 @@ def create_token(
     grants: Iterable[Grant] = (),
     expires_at: datetime | None = None,
     is_internal: bool = False,
+    is_counted: bool = True,
 ) -> NewToken:
     """A new token of `user`.
 
     Args:
         scope: one of `TokenScope`.
         grants: repositories of a fine-grained token.
+        is_counted: it is the user who asks for it now.
 
     Raises:
         InvalidInput: unknown scope, empty name, or grants that do not fit the scope.
+        RateLimited: the user has made too many.
     """
     grants = list(grants)
-    _check(name, scope, grants)
+    check_token(name, scope, grants)
+    if is_counted and not is_internal:
+        take("token", user)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with transaction.atomic():
         token = AccessToken.objects.create(
@@ -71,14 +85,28 @@ def create_token(
 
 
 def revoke_token(*, token: AccessToken, acting_user: User | None) -> None:
-    """Deletes `token`; what uses it is refused from now on."""
+    """Deletes `token`; what uses it is refused from now on.
+
+    With the token of a machine that logged in, the machine can fetch no other one.
+    """
     with transaction.atomic():
         if not token.is_internal:
             record(verb="token.revoked", actor=acting_user, target=token.name)
-        token.delete()
+        device = DeviceToken.objects.select_related("login").filter(access_token=token).first()
+        if device is not None:
+            revoke_login(device.login)
+        else:
+            token.delete()
 
 
-def _check(name: str, scope: str, grants: list[Grant]) -> None:
+def revoke_login(login: DeviceLogin) -> None:
+    """Ends a login with all its tokens; part of the caller's transaction."""
+    AccessToken.objects.filter(device__login=login).delete()
+    login.delete()
+
+
+def check_token(name: str, scope: str, grants: list[Grant]) -> None:
+    """Raises `InvalidInput` for what no token can have."""
     if not name.strip() or len(name) > 80:
         raise InvalidInput("Give the token a name of 1 to 80 characters.")
     if scope not in TokenScope.values:

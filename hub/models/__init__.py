@@ -3,6 +3,7 @@ from hub.models.account import Membership, Namespace, Organization, Role, User
 from hub.models.audit import AuditEntry
 from hub.models.blob import Blob, RepoBlob
 from hub.models.collection import Collection, CollectionItem, Theme
+from hub.models.device import DeviceLogin, DeviceRequest, DeviceState, DeviceToken
 from hub.models.follow import Follow
 from hub.models.like import Like
 from hub.models.ref import Ref
@@ -20,6 +21,10 @@ __all__ = [
     "Collection",
     "CollectionItem",
     "CommitScan",
+    "DeviceLogin",
+    "DeviceRequest",
+    "DeviceState",
+    "DeviceToken",
     "DownloadDay",
     "FacetCount",
     "FileScan",

@@ -110,15 +110,58 @@ LIFETIMES = [
 ]
 
 
+class TokenName(forms.CharField):
+    """A name that tells the user's tokens apart."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            label=_("Name"), max_length=80, widget=forms.TextInput(attrs=PLAIN_INPUT), **kwargs
+        )
+
+
+def clean_token_name(user: User, name: str) -> str:
+    """`name`, if the user has no token of it, so that a form sent twice makes one token."""
+    if AccessToken.objects.filter(user=user, name=name.strip(), is_internal=False).exists():
+        raise ValidationError(_("You already have a token of this name."))
+    return name.strip()
+
+
+class DeviceCodeForm(forms.Form):
+    """The code that a machine shows."""
+
+    user_code = forms.CharField(
+        label=_("Code"),
+        max_length=40,
+        widget=forms.TextInput(attrs={**PLAIN_INPUT, "placeholder": "XXXX-XXXX", "class": "mono"}),
+    )
+
+
+class DeviceForm(forms.Form):
+    """What a machine may do that logs in, and the name of its token."""
+
+    scope = forms.ChoiceField(
+        label=_("What it may do"),
+        choices=[
+            (TokenScope.WRITE, _("Write: upload and change everything that you may change")),
+            (TokenScope.READ, _("Read: download, also what is private")),
+        ],
+        initial=TokenScope.WRITE,
+        widget=forms.RadioSelect,
+    )
+    name = TokenName(help_text=_("Under this name you find and revoke it among your tokens."))
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean_name(self) -> str:
+        return clean_token_name(self.user, self.cleaned_data["name"])
+
+
 class TokenForm(forms.Form):
     """A token to make. Each of `repos` has a choice of nothing, read or write."""
 
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=80,
-        help_text=_("Where you will use it, such as “laptop” or “training machine”."),
-        widget=forms.TextInput(attrs=PLAIN_INPUT),
-    )
+    name = TokenName(help_text=_("Where you will use it, such as “laptop” or “training machine”."))
     lifetime = forms.ChoiceField(label=_("Expires after"), choices=LIFETIMES, initial="90")
     scope = forms.ChoiceField(
         label=_("What it may do"),
@@ -162,11 +205,7 @@ class TokenForm(forms.Form):
         return None if days == "never" else timezone.now() + timedelta(days=int(days))
 
     def clean_name(self) -> str:
-        """A second token of one name is refused, so that a form sent twice makes one."""
-        name: str = self.cleaned_data["name"].strip()
-        if AccessToken.objects.filter(user=self.user, name=name, is_internal=False).exists():
-            raise ValidationError(_("You already have a token of this name."))
-        return name
+        return clean_token_name(self.user, self.cleaned_data["name"])
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from hub.portal import follows, home, organizations, profiles, tokens
+from hub.portal import devices, follows, home, organizations, profiles, tokens
 
 MEMBER = "organizations/<name:name>/members/<name:username>"
 
@@ -11,6 +11,7 @@ frame_urls = [
     path("", home.home, name="home"),
     path("login", RedirectView.as_view(pattern_name="account_login", query_string=True)),
     path("join", RedirectView.as_view(pattern_name="account_signup", query_string=True)),
+    path("device", devices.device, name="device"),
     path("settings", RedirectView.as_view(pattern_name="settings_profile"), name="settings"),
     path("settings/profile", profiles.edit_profile, name="settings_profile"),
     path("settings/tokens", tokens.tokens, name="settings_tokens"),

@@ -39,7 +39,8 @@ def tokens(request: HttpRequest) -> HttpResponse:
             expires_at=form.expires_at(),
         )
         form = TokenForm(user=request.user, repos=_choices(request.user))
-    listed = request.user.access_tokens.filter(is_internal=False).order_by("-created_at", "-pk")
+    listed = request.user.access_tokens.filter(is_internal=False, device__used_at=None)
+    listed = listed.select_related("device__login").order_by("-created_at", "-pk")
     context = {
         "form": form,
         "made": made,

@@ -65,6 +65,7 @@ EVERYONE = """
     cas-telemetry hf_validate_yaml hf_agent_harnesses hf_telemetry hf_tasks hf_model_tags
     hf_data_tags spaces hf_liked_repos hf_user hf_user_followers hf_user_following hf_organization
     hf_organization_followers hf_members hf_collections followers following
+    hf_device_code hf_oauth_token
     hf_list_repos home contribute benchmarks runs models datasets search profile login join settings
 """.split()
 """Pages and calls that anyone may GET."""
@@ -73,7 +74,7 @@ SIGNED_IN = """
     hf_whoami hf_create_repo hf_delete_repo hf_move_repo settings_profile settings_tokens
     token_revoke settings_organizations organization_create organization_settings member_add
     member_change member_remove new_repo hf_own_storage hf_organization_storage follow
-    collection_new collection_add
+    collection_new collection_add device
 """.split()
 """Pages and calls that turn an anonymous caller away, whatever the method."""
 

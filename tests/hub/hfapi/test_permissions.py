@@ -28,7 +28,7 @@ class Route:
     """One call. `path` and `body` may hold `{repo}`, the id of the repository.
 
     Where the need is "elsewhere", a test file of its own runs the cast over it
-    (test_collections.py, test_copies.py, test_access_requests.py).
+    (test_collections.py, test_copies.py, test_access_requests.py, test_devices.py).
     """
 
     name: str
@@ -148,7 +148,8 @@ ROUTES = [
     Route("hf_hosting", "GET", "/api/jobs/guild", "never"),
     Route("hf_unserved_kernels", "GET", "/kernels/guild/thing/resolve/main/x", "never"),
     Route("hf_unserved_api", "GET", "/api/papers/search", "never"),
-    Route("hf_unserved_oauth", "POST", "/oauth/token", "never"),
+    Route("hf_device_code", "POST", "/oauth/device", "elsewhere"),
+    Route("hf_oauth_token", "POST", "/oauth/token", "elsewhere"),
     Route("hf_unserved_storage", "POST", "/uploads", "never"),
     Route("hf_unserved_paper", "GET", "/papers/2307.09288.md", "never"),
 ]
