@@ -149,6 +149,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
 CELERY_TASK_DEFAULT_QUEUE = "hub"
 CELERY_TASK_ROUTES = {
+    "contributions.*": {"queue": "hub"},
     "evaluation.tasks.execute_run": {"queue": "evaluate"},
     "evaluation.*": {"queue": "hub"},
     "hub.*": {"queue": "hub"},
@@ -172,6 +173,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-repacks": {"task": "hub.tasks.sweep_repacks", "schedule": 900.0},
     "sweep-conversions": {"task": "hub.tasks.sweep_conversions", "schedule": 600.0},
     "scrub-storage": {"task": "hub.tasks.scrub_storage", "schedule": 3600.0},
+    "collect-attachments": {
+        "task": "contributions.tasks.collect_attachments",
+        "schedule": 86_400.0,
+    },
     "collect-garbage": {"task": "hub.tasks.collect_garbage", "schedule": 86_400.0},
 }
 
@@ -219,6 +224,16 @@ XET_TOKEN_LIFETIME_S = 3600
 UPLOAD_URL_LIFETIME_S = 24 * 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
+
+MAX_FORM_FILE_BYTES = env.int("MAX_FORM_FILE_BYTES", default=64 * 1024**2)
+"""What a form of a page may send; those that take files are small."""
+FILE_UPLOAD_HANDLERS = ["hub.form_files.BoundedFiles"]
+MAX_ATTACHMENT_BYTES = env.int("MAX_ATTACHMENT_BYTES", default=10 * 1024**2)
+MAX_VIDEO_ATTACHMENT_BYTES = env.int("MAX_VIDEO_ATTACHMENT_BYTES", default=50 * 1024**2)
+ATTACHMENT_QUOTA_BYTES = env.int("ATTACHMENT_QUOTA_BYTES", default=1024**3)
+"""What the files of one user for comments may have together; 0 for no limit."""
+ATTACHMENT_GRACE_DAYS = env.int("ATTACHMENT_GRACE_DAYS", default=7)
+"""How long a file for comments may wait for a comment; and once hidden, for its deletion."""
 
 RATE_LIMITS = {
     name: rate(f"RATE_{name.upper()}", default=default)

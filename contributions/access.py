@@ -8,11 +8,11 @@ whoever may write.
 
 from __future__ import annotations
 
-from contributions.models import Discussion, DiscussionEvent
+from contributions.models import Attachment, Discussion, DiscussionEvent
 from hub.access import Level, check_may_contribute, level_of, may_contribute
 from hub.auth import Actor
 from hub.errors import NotFound, PermissionDenied
-from hub.models import Repo
+from hub.models import Repo, TokenScope, User
 
 
 def get_discussion(repo: Repo, num: int) -> Discussion:
@@ -36,6 +36,29 @@ def get_event(discussion: Discussion, public_id: str) -> DiscussionEvent:
         raise NotFound(f"Discussion #{discussion.num} has no such comment.")
     event.discussion = discussion
     return event
+
+
+def get_attachment(public_id: str, ending: str) -> Attachment:
+    """The file of that address, which is all the right it takes. Raises `NotFound`."""
+    rows = Attachment.objects.filter(public_id=public_id, ending=ending, condemned_at=None)
+    found = rows.first()
+    if found is None:
+        raise NotFound("There is no such file, or it was deleted.")
+    return found
+
+
+def check_may_attach(actor: Actor) -> User:
+    """The caller, who may send files for comments: with a token, one that may write somewhere.
+
+    Raises:
+        AuthenticationRequired, PermissionDenied
+    """
+    user, token = actor.require_user(), actor.token
+    if token is None or token.scope == TokenScope.WRITE:
+        return user
+    if token.scope == TokenScope.READ or not token.grants.filter(can_write=True).exists():
+        raise PermissionDenied("This token may only read: it needs scope “write”.")
+    return user
 
 
 def may_change(actor: Actor, discussion: Discussion) -> bool:

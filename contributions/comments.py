@@ -14,6 +14,7 @@ from contributions.models import DiscussionEvent
 from contributions.models.event import Written
 from hub.actions.repos import DEFAULT_BRANCH
 from hub.cards import RENDERER, render_markdown
+from hub.site import own_hosts
 
 HIDDEN = "This comment has been hidden"
 
@@ -37,7 +38,8 @@ def has_html(written: Written, *, repo_path: str) -> bool:
 
 def html_key(text: str, *, repo_path: str) -> str:
     """What the HTML of a text depends on."""
-    return hashlib.sha256(f"{RENDERER}\n{repo_path}\n{text}".encode()).hexdigest()
+    hosts = " ".join(sorted(own_hosts()))
+    return hashlib.sha256(f"{RENDERER}\n{hosts}\n{repo_path}\n{text}".encode()).hexdigest()
 
 
 def html_of(text: str, *, repo_path: str) -> str:
@@ -45,7 +47,9 @@ def html_of(text: str, *, repo_path: str) -> str:
 
     Relative addresses lead to `main`.
     """
-    return render_markdown(text, repo_path=repo_path, revision=DEFAULT_BRANCH)
+    return render_markdown(
+        text, repo_path=repo_path, revision=DEFAULT_BRANCH, own_hosts=own_hosts()
+    )
 
 
 def as_written(text: str) -> str:

@@ -99,6 +99,27 @@ def open_content(repo: Repo, commit_sha: str, path: str) -> Content:
     return blob_content(link)
 
 
+def stored_content(key: str, *, size_bytes: int, etag: str) -> Content:
+    """What the store holds under a key and no repository knows of; sent by ourselves, always.
+
+    Raises:
+        EntryNotFound: it is no longer stored.
+    """
+    try:
+        local_path = store().local_path(key)
+    except KeyMissing:
+        raise EntryNotFound("The content is no longer stored.") from None
+    return Content(
+        size_bytes=size_bytes,
+        etag=etag,
+        sha256=None,
+        xet_hash=None,
+        store_key=key if local_path is not None else None,
+        local_path=local_path,
+        _source=_StoredObject(key),
+    )
+
+
 def blob_link(repo: Repo, sha256: str) -> RepoBlob | None:
     """The right of `repo` to large content, with its rows; None if it has none."""
     links = RepoBlob.objects.select_related("blob", "xet_file")

@@ -145,6 +145,11 @@ class QuotaExceeded(HubError):
     status = 413
 
 
+class UnsupportedType(HubError):
+    code = "UnsupportedType"
+    status = 415
+
+
 class RangeNotSatisfiable(HubError):
     code = "RangeNotSatisfiable"
     status = 416

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -44,6 +45,14 @@ def base_url(request: HttpRequest | Request | None = None) -> str:
         configured: str = settings.PUBLIC_URL or settings.HUB_URL
         return configured
     return f"{request.scheme}://{request.get_host()}"
+
+
+def own_hosts() -> frozenset[str]:
+    """Hosts, with their ports, under which this site is called."""
+    hosts = {urlsplit(url).netloc for url in (settings.PUBLIC_URL, settings.HUB_URL) if url}
+    if not settings.PUBLIC_URL:
+        hosts |= {f"{host}:{settings.PORT}" for host in settings.ALLOWED_HOSTS}
+    return frozenset(hosts)
 
 
 def repo_url(repo: Repo, request: HttpRequest | Request | None = None) -> str:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from contributions.actions.attachments import link_attachments, release_attachments
 from contributions.actions.rendering import keep_html
 from contributions.models import (
     CommentVersion,
@@ -90,6 +91,7 @@ def edit_comment(*, event: DiscussionEvent, text: str, acting_user: User) -> Dis
             )
             fresh.text, fresh.edited_at = text, timezone.now()
             fresh.save(update_fields=["text", "edited_at"])
+            link_attachments(fresh)
             _keep_html_soon(fresh)
             announce(fresh.discussion, "update", acting_user)
     return fresh
@@ -108,6 +110,7 @@ def hide_comment(*, event: DiscussionEvent, acting_user: User) -> DiscussionEven
         fresh.text = fresh.html = fresh.html_of = ""
         fresh.is_hidden = True
         fresh.save(update_fields=["text", "html", "html_of", "is_hidden"])
+        release_attachments(fresh)
         discussion = fresh.discussion
         record(
             verb="comment.hidden",
@@ -203,6 +206,7 @@ def append_comment(discussion: Discussion, text: str, user: User | None) -> Disc
     event = DiscussionEvent.objects.create(
         discussion=discussion, kind=EventKind.COMMENT, author=user, text=text
     )
+    link_attachments(event)
     _keep_html_soon(event)
     Discussion.objects.filter(pk=discussion.pk).update(
         comment_count=F("comment_count") + 1, updated_at=timezone.now()

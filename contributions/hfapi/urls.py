@@ -10,6 +10,7 @@ _ONE = f"{_ALL}/<str:num>"
 _COMMENT = f"{_ONE}/comment/<str:event_id>"
 
 urlpatterns: list[URLPattern] = [
+    path("uploads", views.Uploads.as_view(), name="hf_uploads"),
     path(_ALL, views.Discussions.as_view(), name="hf_discussions"),
     path(_ONE, views.DiscussionDetails.as_view(), name="hf_discussion"),
     path(f"{_ONE}/comment", views.Comments.as_view(), name="hf_discussion_comment"),

@@ -1,6 +1,6 @@
-"""C37 to C45: discussions and pull requests as Hub clients speak of them.
+"""C37 to C45, S43: discussions, pull requests and files for them, as Hub clients speak of them.
 
-Source: Hub protocol, section 4.10.
+Source: Hub protocol, sections 4.10 and 7.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from contributions.access import (
+    check_may_attach,
     check_may_change,
     check_may_edit,
     check_may_hide,
@@ -17,6 +18,7 @@ from contributions.access import (
     get_discussion,
     get_event,
 )
+from contributions.actions.attachments import keep_attachment
 from contributions.actions.discussions import (
     add_comment,
     change_status,
@@ -43,10 +45,22 @@ from hub.access import (
 )
 from hub.errors import InvalidInput, NotFound
 from hub.hfapi.base import HubView, is_true, proper_text, text_of
-from hub.site import repo_url
+from hub.site import base_url, repo_url
+from hub.xet.bodies import RequestBody
 
 PAGE_ROWS = 50
 _MAX_DIGITS = 9
+
+
+class Uploads(HubView):
+    """A file for a comment; its address is the answer, as text."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        user = check_may_attach(self.actor)
+        body = RequestBody(request)
+        made = keep_attachment(body, size_bytes=body.announced_bytes or None, acting_user=user)
+        address = base_url(request) + made.url_path
+        return HttpResponse(address, content_type="text/plain; charset=utf-8")
 
 
 class DiscussionView(HubView):

@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from contributions.models.discussion import MAX_TITLE_CHARS
+from contributions.sniffing import ENDINGS, KINDS
 from contributions.texts import MAX_COMMENT_CHARS
 
 
 def _text_area(rows: int) -> forms.Textarea:
-    return forms.Textarea(attrs={"rows": rows, "class": "comment-input"})
+    """A text that takes files, too: static/contributions/attachments.js."""
+    words = {
+        "data-uploads": reverse_lazy("attachment_new"),
+        "data-uploading": _("Sending file"),
+        "data-uploaded": _("The file is in your text."),
+    }
+    return forms.Textarea(attrs={"rows": rows, "class": "comment-input", **words})
 
 
 class CommentForm(forms.Form):
@@ -22,6 +30,15 @@ class CommentForm(forms.Form):
         widget=_text_area(5),
         help_text=_("Markdown works: **bold**, `code`, links, lists, tables."),
         error_messages={"required": _("Write something first.")},
+    )
+
+
+class AttachmentForm(forms.Form):
+    file = forms.FileField(
+        label=_("File"),
+        allow_empty_file=True,
+        widget=forms.FileInput(attrs={"accept": ",".join(f".{k.ending}" for k in KINDS)}),
+        help_text=ENDINGS,
     )
 
 

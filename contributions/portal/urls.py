@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from contributions.portal import discussions, lists, pulls, views
+from contributions.portal import attachments, discussions, lists, pulls, views
 from hub.portal.routes import repo_routes
 
 _LIST = "/discussions"
@@ -10,6 +10,8 @@ _ONE = "/discussions/<int:num>"
 _COMMENT = f"{_ONE}/comments/<slug:event_id>"
 
 urlpatterns = [
+    path("uploads/new", attachments.new_attachment, name="attachment_new"),
+    path("uploads/<slug:public_id>.<slug:ending>", attachments.attachment, name="attachment"),
     path("contribute", views.contribute, name="contribute"),
     *repo_routes(_LIST, lists.discussions, "discussions"),
     *repo_routes(f"{_LIST}/new", lists.new_discussion, "discussion_new"),

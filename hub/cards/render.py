@@ -3,7 +3,8 @@
 Everything a reader's browser gets has gone through the sanitiser, also what the Markdown renderer
 made. Addresses inside the repository lead to its files at one revision. Images of other sites are
 not loaded (the site's content policy forbids it, and they would tell others who reads): they
-become links. Headings start at the second level, since the page has its own first.
+become links; sounds and videos of other sites are left out. Headings start at the second level,
+since the page has its own first.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from hub.cards.code_blocks import CODE_CLASSES, CodeBlocks
 from hub.cards.front_matter import split_body
 
-RENDERER = f"1 {version('markdown-it-py')} {version('nh3')}"
+RENDERER = f"2 {version('markdown-it-py')} {version('nh3')}"
 """What made a piece of HTML. Raise the first number with every change of what is made or let
 through: HTML that was kept from before is then made anew."""
 
@@ -46,19 +47,22 @@ DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp|svg\+xml);base64,[A-Za
 SIZE = re.compile(r"\d{1,4}(?:px|%)?")
 RAW_TAG = re.compile(r"<[A-Za-z]")
 HEADING = re.compile(r"<(/?)h([1-6])(?=[\s>])")
+UPLOADED_VIDEO = re.compile(r"/uploads/[\w-]+\.(?:mp4|mov|webm)")
 TASK = re.compile(r"\[([ xX])\]\s+")
 
 TAGS = frozenset(
     """
-    a abbr b blockquote br center code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5
-    h6 hr i img ins kbd li mark ol p pre q s samp section small span strong sub summary sup table
-    tbody td tfoot th thead tr tt u ul var
+    a abbr audio b blockquote br center code dd del details div dl dt em figcaption figure h1 h2 h3
+    h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp section small span strong sub summary sup
+    table tbody td tfoot th thead tr tt u ul var video
     """.split()
 )
 ATTRIBUTES = {
     "*": {"id", "class", "title", "dir", "lang"},
     "a": {"href"},
     "img": {"src", "alt", "width", "height", "align"},
+    "audio": {"src", "controls", "preload"},
+    "video": {"src", "controls", "preload", "width", "height"},
     "ol": {"start"},
     "details": {"open"},
     "td": {"align", "colspan", "rowspan"},
@@ -77,11 +81,15 @@ CLASSES = CODE_CLASSES | frozenset(
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text stands; addresses in it are relative to `folder` ("" is the top)."""
+    """Where a text stands; addresses in it are relative to `folder` ("" is the top).
+
+    Whole addresses with one of `own_hosts` are as good as their path.
+    """
 
     repo_path: str
     revision: str
     folder: str = ""
+    own_hosts: frozenset[str] = frozenset()
 
     def file_url(self, kind: str, path: str, query: str, fragment: str) -> str:
         """Address of a file as page ("blob") or as bytes ("resolve")."""
@@ -103,10 +111,21 @@ def render_card(text: str, *, repo_path: str, revision: str) -> str:
     return render_markdown(split_body(text), repo_path=repo_path, revision=revision)
 
 
-def render_markdown(text: str, *, repo_path: str, revision: str, folder: str = "") -> str:
-    """Any Markdown file of a repository as safe HTML; very long texts are cut."""
-    place = Place(repo_path, revision, folder)
-    env: dict[str, Any] = {"code": CodeBlocks()}
+def render_markdown(
+    text: str,
+    *,
+    repo_path: str,
+    revision: str,
+    folder: str = "",
+    own_hosts: frozenset[str] = frozenset(),
+) -> str:
+    """Any Markdown text of a repository as safe HTML; very long texts are cut.
+
+    Args:
+        own_hosts: hosts, with ports, of this site.
+    """
+    place = Place(repo_path, revision, folder, own_hosts)
+    env: dict[str, Any] = {"code": CodeBlocks(), "own_hosts": own_hosts}
     text = text[:MAX_BODY_CHARS]
     has_few_tags = sum(1 for _ in RAW_TAG.finditer(text)) <= MAX_RAW_TAGS
     html = _markdown(has_few_tags).render(text, env)
@@ -122,6 +141,7 @@ def _markdown(takes_html: bool) -> MarkdownIt:
     markdown.core.ruler.push("heading_ids", _heading_ids)
     markdown.core.ruler.push("task_lists", _task_lists)
     markdown.core.ruler.push("external_images", _external_images)
+    markdown.core.ruler.push("uploaded_videos", _uploaded_videos)
     markdown.core.ruler.push("tables", _tables)
     markdown.add_render_rule("fence", _render_code)
     markdown.add_render_rule("code_block", _render_code)
@@ -172,6 +192,7 @@ def _task_lists(state: StateCore) -> None:
 
 def _external_images(state: StateCore) -> None:
     """An image of another site becomes a link to it, named by its alternative text."""
+    own: frozenset[str] = state.env["own_hosts"]
     for token in state.tokens:
         if token.type != "inline" or not token.children:
             continue
@@ -179,11 +200,21 @@ def _external_images(state: StateCore) -> None:
         children: list[Token] = []
         for child in token.children:
             depth += child.nesting if child.type in ("link_open", "link_close") else 0
-            if child.type == "image" and _is_external(str(child.attrGet("src") or "")):
+            if child.type == "image" and _is_external(_local(own, child.attrGet("src"))):
                 children.extend(_image_link(child, is_inside_link=depth > 0))
             else:
                 children.append(child)
         token.children = children
+
+
+def _uploaded_videos(state: StateCore) -> None:
+    """A paragraph that is but the address of an uploaded video shows it. Hub protocol, S43."""
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        path = _local(state.env["own_hosts"], token.content.strip())
+        if UPLOADED_VIDEO.fullmatch(path):
+            token.children = [Token("html_inline", "", 0, content=f'<video src="{path}"></video>')]
 
 
 def _tables(state: StateCore) -> None:
@@ -215,12 +246,16 @@ def _lower(match: re.Match[str]) -> str:
 # The sanitiser
 
 
+_PLAYERS = {tag: {"controls": "", "preload": "metadata"} for tag in ("audio", "video")}
+
+
 def _sanitised(html: str, place: Place) -> str:
     return nh3.clean(
         html,
         tags=set(TAGS),
         attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
         attribute_filter=lambda tag, name, value: _filtered(place, tag, name, value),
+        set_tag_attribute_values=_PLAYERS,
         url_schemes={"http", "https", "mailto", "data"},
         link_rel="noopener noreferrer nofollow ugc",
         strip_comments=True,
@@ -237,7 +272,8 @@ def _filtered(place: Place, tag: str, name: str, value: str) -> str | None:
     if name == "href":
         return _link(place, value)
     if name == "src":
-        return _image(place, value)
+        url = _local(place.own_hosts, value)
+        return _image(place, url) if tag == "img" else _medium(place, url)
     if name in ("width", "height"):
         return value if SIZE.fullmatch(value) else None
     if name == "tabindex":
@@ -263,6 +299,21 @@ def _is_external(url: str) -> bool:
     return plain.startswith("//") or (
         bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", plain)) and not plain.lower().startswith("data:")
     )
+
+
+def _local(own_hosts: frozenset[str], url: Any) -> str:
+    """An address of this site as its path; any other as it is."""
+    text = str(url or "")
+    parts = _split(_plain(text))
+    if parts is None or parts.scheme not in ("http", "https") or not parts.path.startswith("/"):
+        return text
+    is_own = parts.netloc in own_hosts
+    return parts._replace(scheme="", netloc="").geturl() if is_own else text
+
+
+def _medium(place: Place, url: str) -> str | None:
+    """The address of a sound or video; only this site's are loaded."""
+    return None if _plain(url).lower().startswith("data:") else _image(place, url)
 
 
 def _link(place: Place, url: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, re_path, register_converter
 
-from hub.hfapi.views import oauth, unserved
+from hub.hfapi.views import unserved
 from hub.hfapi.views.collections import Collections, Items, OneCollection, OneItem
 from hub.hfapi.views.commit import Commit
 from hub.hfapi.views.constants import AgentHarnesses, TagsByType, Tasks, Telemetry
@@ -24,6 +24,7 @@ from hub.hfapi.views.identity import AuthCheck, AuthCheckWrite, WhoAmI
 from hub.hfapi.views.info import RepoInfo
 from hub.hfapi.views.likes import LikedRepos, LikeRepo, Likers
 from hub.hfapi.views.listing import ListRepos
+from hub.hfapi.views.oauth import DeviceCode, Token
 from hub.hfapi.views.people import (
     Followers,
     Following,
@@ -64,8 +65,8 @@ site_urls = [
     path("api/repos/delete", DeleteRepo.as_view(), name="hf_delete_repo"),
     path("api/repos/move", MoveRepo.as_view(), name="hf_move_repo"),
     path("api/validate-yaml", ValidateYaml.as_view(), name="hf_validate_yaml"),
-    path("oauth/device", oauth.device_code, name="hf_device_code"),
-    path("oauth/token", oauth.token, name="hf_oauth_token"),
+    path("oauth/device", DeviceCode.as_view(), name="hf_device_code"),
+    path("oauth/token", Token.as_view(), name="hf_oauth_token"),
     path("api/agent-harnesses", AgentHarnesses.as_view(), name="hf_agent_harnesses"),
     path("api/telemetry/<path:topic>", Telemetry.as_view(), name="hf_telemetry"),
     path("api/tasks", Tasks.as_view(), name="hf_tasks"),
@@ -177,7 +178,7 @@ unserved_urls = [
     ),
     re_path(r"^kernels/", unserved.not_served, name="hf_unserved_kernels"),
     re_path(r"^api/(?!v1/)", unserved.not_served, name="hf_unserved_api"),
-    re_path(r"^(?:buckets/.+|uploads)$", unserved.not_served, name="hf_unserved_storage"),
+    re_path(r"^buckets/.+$", unserved.not_served, name="hf_unserved_storage"),
     re_path(r"^papers/[^/]+\.md$", unserved.not_served, name="hf_unserved_paper"),
 ]
 

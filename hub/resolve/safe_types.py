@@ -24,6 +24,7 @@ _SHOWN = {
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
     ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
     ".webm": "video/webm",
 }
 _TEXT = frozenset(

@@ -74,7 +74,7 @@ def _stream(content: Content, start: int, end: int) -> HttpResponseBase:
         response = FileResponse(section, content_type="application/octet-stream")
         response.block_size = BLOCK_BYTES
         return response
-    if content.sha256 is None:
+    if end - start <= BLOCK_BYTES:
         return HttpResponse(b"".join(content.stream(start, end)))
     return StreamingHttpResponse(content.stream(start, end))
 

@@ -34,6 +34,7 @@ SAMPLES = {
     "event_id": "ab" * 12, "slug": "best-00000000000000000000abcd", "item_id": "1",
     "run_id": "00000000-0000-4000-8000-000000000000", "task_id": "task", "tag": "v1", "num": "1",
     "status": "pending",
+    "public_id": "x" * 32, "ending": "png",
 }  # fmt: skip
 """What stands for a route's parameter. A new parameter needs a line here."""
 
@@ -65,7 +66,7 @@ EVERYONE = """
     cas-telemetry hf_validate_yaml hf_agent_harnesses hf_telemetry hf_tasks hf_model_tags
     hf_data_tags spaces hf_liked_repos hf_user hf_user_followers hf_user_following hf_organization
     hf_organization_followers hf_members hf_collections followers following
-    hf_device_code hf_oauth_token
+    hf_device_code hf_oauth_token attachment
     hf_list_repos home contribute benchmarks runs models datasets search profile login join settings
 """.split()
 """Pages and calls that anyone may GET."""
@@ -74,7 +75,7 @@ SIGNED_IN = """
     hf_whoami hf_create_repo hf_delete_repo hf_move_repo settings_profile settings_tokens
     token_revoke settings_organizations organization_create organization_settings member_add
     member_change member_remove new_repo hf_own_storage hf_organization_storage follow
-    collection_new collection_add device
+    collection_new collection_add device hf_uploads attachment_new
 """.split()
 """Pages and calls that turn an anonymous caller away, whatever the method."""
 

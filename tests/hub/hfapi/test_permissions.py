@@ -150,7 +150,7 @@ ROUTES = [
     Route("hf_unserved_api", "GET", "/api/papers/search", "never"),
     Route("hf_device_code", "POST", "/oauth/device", "elsewhere"),
     Route("hf_oauth_token", "POST", "/oauth/token", "elsewhere"),
-    Route("hf_unserved_storage", "POST", "/uploads", "never"),
+    Route("hf_unserved_storage", "GET", "/buckets/guild/thing/resolve/x", "never"),
     Route("hf_unserved_paper", "GET", "/papers/2307.09288.md", "never"),
 ]
 
