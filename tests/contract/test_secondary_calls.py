@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 from tests.hub.hfapi.test_constants import index, shard
 from tests.support.client import Machine
@@ -63,6 +64,44 @@ def test_what_is_not_served_is_said_in_words(xet_machine: Machine) -> None:
         "jobs": 404, "runtime": 404, "hardware": 404,
     }, json.dumps(result, indent=1)  # fmt: skip
     assert all("This site" in text for _, text in result.values()), result
+
+
+def test_a_picture_is_sent_and_shown_in_a_discussion(xet_machine: Machine) -> None:
+    """S43, S46 to S48, and what a client makes of too many calls."""
+    png = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    (xet_machine.folder / "shot.png").write_bytes(png)
+    (xet_machine.folder / "fake.png").write_bytes(b"<svg/>")
+    result = xet_machine.python(
+        """
+        from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.inference._providers.hf_inference import _fetch_recommended_models
+        from huggingface_hub.utils import _detect_agent, get_session
+        url = api.upload_attachment("shot.png")
+        repo = api.create_repo("shown").repo_id
+        talk = api.create_discussion(repo, title="Look", description=f"![shot]({url})")
+        try:
+            api.upload_attachment("fake.png")
+        except HfHubHTTPError as error:
+            refused = [error.response.status_code, str(error)]
+        result = dict(
+            url=url, page=talk.url, refused=refused,
+            same=get_session().get(url).content == pathlib.Path("shot.png").read_bytes(),
+            harnesses=_detect_agent._fetch_registry(),
+            recommended=_fetch_recommended_models()["fill-mask"],
+            telemetry=get_session().head(f"{api.endpoint}/api/telemetry/a/b").status_code,
+        )
+        """
+    )
+    assert result["url"].startswith(f"{xet_machine.site.base_url}/uploads/")
+    assert result["same"]
+    assert result["refused"][0] == 415
+    assert "PNG, JPG" in result["refused"][1]
+    page = urllib.request.urlopen(result["page"]).read().decode()
+    path = result["url"].removeprefix(xet_machine.site.base_url)
+    assert f'<img src="{path}" alt="shot"' in page
+    assert result["harnesses"] == {"standardEnvVars": [], "harnesses": {}}
+    assert result["recommended"] is None or "/" in result["recommended"]
+    assert result["telemetry"] == 200
 
 
 def test_a_space_is_made_filled_listed_and_fetched(xet_machine: Machine) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.live_site import LiveSite
+from tests.support.live_site import LiveSite, wait_for
 
 PASSWORD = "a-Long-enough-secret-4"
 BASE = "/talker/talk-model/discussions"
@@ -122,6 +122,50 @@ def test_a_comment_is_previewed_sent_and_edited_without_leaving_the_page(open_wi
     window.click(".comment-body [type=submit]")
     window.wait_for_selector(".timeline .comment p:text-is('other words')")
     assert window.troubles == []
+
+
+DROP = """
+([kind, area]) => {
+  const bytes = Uint8Array.from([137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 0]);
+  const file = new File(kind === "image/png" ? [bytes] : ["<svg/>"], "a shot.png", { type: kind });
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(file);
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector(area).dispatchEvent(event);
+}
+"""
+
+
+def test_a_picture_dropped_on_a_comment_becomes_part_of_it(open_window: Any) -> None:
+    window = open_window()
+    window.goto(f"{BASE}/1")
+    window.fill("#id_comment", "see ")
+    window.evaluate(DROP, ["image/png", "#id_comment"])
+    wait_for(lambda: window.input_value("#id_comment").endswith(".png)"), what="the picture")
+    text = window.input_value("#id_comment")
+    assert text.startswith("see ![a shot.png](/uploads/")
+    window.evaluate(DROP, ["text/html", "#id_comment"])
+    window.wait_for_selector("#toasts:has-text('none of the kinds')")
+    wait_for(lambda: window.input_value("#id_comment") == text, what="no mark left")
+    window.click("#comment-button")
+    window.wait_for_selector(".timeline .comment img[alt='a shot.png']")
+    window.goto(f"{BASE}/new")
+    with window.expect_file_chooser():
+        window.click("text=Attach a file")
+    assert window.troubles == []
+
+
+def test_a_file_is_sent_without_script(open_window: Any) -> None:
+    window = open_window(java_script_enabled=False)
+    window.goto(f"{BASE}/1")
+    with window.expect_popup() as opened:
+        window.click("text=Attach a file")
+    page = opened.value
+    png = b"\x89PNG\r\n\x1a\n" + bytes(40)
+    picture = {"name": "a.png", "mimeType": "image/png", "buffer": png}
+    page.set_input_files("[name=file]", picture)
+    page.click("main [type=submit]")
+    assert page.inner_text("#attachment-markdown").startswith("![](/uploads/")
 
 
 def test_closing_and_reopening_changes_the_page_in_place(open_window: Any) -> None:

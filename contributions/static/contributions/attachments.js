@@ -8,10 +8,14 @@ const insert = (area, text) => {
   area.dispatchEvent(new Event("input", { bubbles: true }));
 };
 
+// The cursor stays where it is in the text around; inside the replaced part it goes to its end.
 const replace = (area, before, after) => {
   const at = area.value.indexOf(before);
   if (at < 0) return;
-  area.setRangeText(after, at, at + before.length, "preserve");
+  const moved = (place) => (place <= at ? place : at + after.length + Math.max(0, place - at - before.length));
+  const { selectionStart: start, selectionEnd: end } = area;
+  area.setRangeText(after, at, at + before.length);
+  area.setSelectionRange(moved(start), moved(end));
   area.dispatchEvent(new Event("input", { bubbles: true }));
 };
 

@@ -381,7 +381,9 @@ def test_constants_answer_anyone(anonymous_api: HubApi) -> None:
         "standardEnvVars": [],
         "harnesses": {},
     }
-    assert anonymous_api.head("/api/telemetry/a/b").status_code == 200
+    for topic in ("hub", "a/b", "a/b/c.d"):
+        assert anonymous_api.head(f"/api/telemetry/{topic}").status_code == 200
+    assert all("widgetModels" in task for task in anonymous_api.get("/api/tasks").json().values())
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "\0"])
