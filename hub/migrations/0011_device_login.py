@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hub", "0006_plain_copies"),
+        ("hub", "0010_repacking"),
     ]
 
     operations = [

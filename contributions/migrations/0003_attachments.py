@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("contributions", "0001_initial"),
+        ("contributions", "0002_kept_html"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
