@@ -20,7 +20,7 @@ from contributions.actions.discussions import (
     hide_comment,
     open_discussion,
 )
-from contributions.comments import comment_html
+from contributions.comments import kept_html
 from contributions.models import Attachment, Discussion, DiscussionEvent
 from contributions.sniffing import kind_of
 from hub.errors import InvalidInput
@@ -64,6 +64,10 @@ def talk(repo: Repo, cast: Cast) -> Discussion:
 
 def comment(talk: Discussion, text: str, user: User) -> DiscussionEvent:
     return add_comment(discussion=talk, text=text, acting_user=user)
+
+
+def comment_html(event: DiscussionEvent) -> str:
+    return kept_html(event, repo_path=event.discussion.repo.url_path)
 
 
 def status_of(path: str) -> int:
