@@ -30,7 +30,7 @@ from hub.storage.digests import Readable
 from hub.storage.errors import TooLarge as TooManyBytes
 
 PREFIX = "attachments"
-_NAMED = re.compile(rf"/uploads/([A-Za-z0-9_-]{{{ID_CHARS}}})\.[a-z0-9]{{3,4}}\b")
+_NAMED = re.compile(rf"/uploads/([0-9a-f]{{{ID_CHARS}}})\.[a-z0-9]{{3,4}}\b")
 _ROWS_AT_ONCE = 500
 _MOST_NAMED = 200
 """So many files may one comment name."""

@@ -13,8 +13,8 @@ ID_CHARS = 32
 
 
 def new_attachment_id() -> str:
-    """192 random bits: whoever knows the address may see the file."""
-    return secrets.token_urlsafe(24)
+    """128 random bits: whoever knows the address may see the file."""
+    return secrets.token_hex(ID_CHARS // 2)
 
 
 class Attachment(models.Model):

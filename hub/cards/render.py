@@ -47,7 +47,7 @@ DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp|svg\+xml);base64,[A-Za
 SIZE = re.compile(r"\d{1,4}(?:px|%)?")
 RAW_TAG = re.compile(r"<[A-Za-z]")
 HEADING = re.compile(r"<(/?)h([1-6])(?=[\s>])")
-UPLOADED_VIDEO = re.compile(r"/uploads/[\w-]+\.(?:mp4|mov|webm)")
+UPLOADED_VIDEO = re.compile(r"/uploads/[0-9a-f]{32}\.(?:mp4|mov|webm)")
 TASK = re.compile(r"\[([ xX])\]\s+")
 
 TAGS = frozenset(
