@@ -9,7 +9,7 @@ import pytest
 from evaluation.errors import JobFailed
 from evaluation.worker.fetch import Source, fetch_model
 from tests.contract.test_git import Desk
-from tests.support.client import NEWEST, Machine, client_path, older_clients
+from tests.support.client import Machine, client_path, generations
 from tests.support.git import Git
 from tests.support.live_site import LiveSite
 
@@ -87,7 +87,7 @@ result["open"] = [fetch(False, "model.bin") == weights, refused(lambda: api.gran
 """
 
 
-@pytest.mark.parametrize("generation", [NEWEST, *older_clients()])
+@pytest.mark.parametrize("generation", generations())
 def test_a_gate_from_shut_to_open(live_site: LiveSite, tmp_path: Path, generation: str) -> None:
     machine = Machine.of_new_user(live_site, tmp_path, transport=client_path(generation))
     other = Machine.of_new_user(live_site, tmp_path)
