@@ -66,6 +66,9 @@ ELSEWHERE = set(
 """These need rights that pass every gate, a signature, a benchmark, or another method than GET:
 tests/hub/test_gates.py and the tests of their own have them."""
 
+QUERIES = {"api_search_rows": "?query=z", "hf_discussion": "?diff=1"}
+"""What a call needs besides its address to show something."""
+
 ROUTES: list[tuple[Route, str]] = [param.values for param in of_repositories()]
 
 
@@ -95,7 +98,7 @@ def text_of(answer: Any) -> str:
 
 def address(route: Route, repo: Repo) -> str:
     path = route.path(repo.repo_type, "guild", repo.name, path="config.json")
-    return f"{path}?query=z" if route.name == "api_search_rows" else path
+    return path + QUERIES.get(route.name, "")
 
 
 @pytest.mark.django_db
@@ -138,4 +141,6 @@ def test_the_same_pages_open_to_who_was_let_in(cast: Cast) -> None:
             assert answer.get("X-Error-Code") != "GatedRepo", route.name
             if WORD in text_of(answer):
                 seen.add(route.base_name)
+    told = by_token.get(f"{repo.api_path}/discussions/1?diff=1").json()
+    assert WORD in told["diff"]
     assert {"resolve", "raw", "blob", "commit", "discussion_files", "viewer", "api_rows"} <= seen
