@@ -74,6 +74,14 @@ METRICS: dict[str, MetricInfo] = {
             _("Brier score"),
             _("How far the probabilities of the answers are from the truth; lower is better."),
         ),
+        MetricInfo(
+            "spearman",
+            _("Spearman"),
+            _("Whether the model puts pairs in the same order as people do."),
+        ),
+        MetricInfo(
+            "pearson", _("Pearson"), _("Whether the model's similarities follow people's scores.")
+        ),
     )
 }
 

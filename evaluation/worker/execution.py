@@ -292,8 +292,8 @@ def _worker_facts(run: Run) -> dict[str, Any]:
 def _digests(space: Workspace, job: Job) -> tuple[dict[str, str], dict[str, str]]:
     """SHA-256 of the model's files and of the split's, by path in their repositories."""
     model = {
-        path.name: sha256_of(path)
-        for path in sorted(space.model.iterdir())
+        path.relative_to(space.model).as_posix(): sha256_of(path)
+        for path in sorted(space.model.rglob("*"))
         if path.is_file() and path.stat().st_size
     }
     return model, {name: sha256_of(path) for name, path in job.files.items()}

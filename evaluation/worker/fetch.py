@@ -34,6 +34,8 @@ MODEL_PATTERNS = (
     "*.codes",
 )
 """Of a model's top folder: weights that are safe to read, configs, tokenizer files."""
+MODEL_FILES_BELOW = ("1_Pooling/config.json",)
+"""Of folders below it: how an embedding is made of its tokens."""
 NAMED_ONLY = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".keras")
 """Never fetched; an empty file of the name lets the job say why it cannot use the model."""
 MAX_FILES = 50_000
@@ -113,7 +115,8 @@ def fetch_model(source: Source, folder: Path) -> list[str]:
     found = list_files(source)
     top = [file for file in found if "/" not in file.path]
     wanted = [f.path for f in top if any(fnmatchcase(f.path, p) for p in MODEL_PATTERNS)]
-    _check_space(sum(f.size_bytes for f in top if f.path in wanted), folder)
+    wanted += [file.path for file in found if file.path in MODEL_FILES_BELOW]
+    _check_space(sum(f.size_bytes for f in found if f.path in wanted), folder)
     if wanted:
         fetch_files(source, wanted, folder)
     for file in top:

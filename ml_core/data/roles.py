@@ -12,6 +12,7 @@ WORDS_ROLE = "tokens"
 TAGS_ROLE = "tags"
 CHOICES_ROLE = "choices"
 ANSWER_ROLE = "answer"
+SCORE_ROLE = "score"
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,4 @@ ITEM_ID = Role(ID_ROLE, "id", required=False)
 LABEL = Role(LABEL_ROLE, "label")
 TAGS = Role(TAGS_ROLE, "label")
 ANSWER = Role(ANSWER_ROLE, "label")
+SCORE = Role(SCORE_ROLE, "label")

@@ -57,6 +57,7 @@ def load_model(
     max_parameters: int,
     device: torch.device,
     dtype: torch.dtype,
+    heads: tuple[str, ...] = (),
 ) -> LoadedModel:
     """The model of `config` with the weights in `folder`, which must fit without a rest.
 
@@ -64,6 +65,7 @@ def load_model(
         folder: as `Checkpoint.stage` made it.
         classes: the class for a config class, such as MODEL_FOR_..._MAPPING.
         purpose: what the class is for, in words ("text classification").
+        heads: beginnings of the names of weights that do not take part, missing or left over.
 
     Raises:
         UserError: `unsupported_model`, `config_invalid`, `model_too_large`, `weights_mismatch`,
@@ -90,18 +92,18 @@ def load_model(
         raise UserError(
             Code.WEIGHTS_INVALID, f"The weights do not load: {_cause(error)}"
         ) from error
-    check_report(report, purpose)
+    check_report(report, purpose, heads=heads)
     model = model.to(device).eval()
     n_parameters = sum(p.numel() for p in model.parameters())
     return LoadedModel(model, n_parameters, attention)
 
 
-def check_report(report: Mapping[str, Any], purpose: str) -> None:
+def check_report(report: Mapping[str, Any], purpose: str, *, heads: tuple[str, ...] = ()) -> None:
     """Raise `weights_mismatch` unless every tensor found its place and every place its tensor.
 
     `report` is transformers' `output_loading_info`; tied weights are not in it.
     """
-    missing = sorted(report.get("missing_keys", ()))
+    missing = sorted(k for k in report.get("missing_keys", ()) if not k.startswith(heads))
     if missing:
         raise UserError(
             Code.WEIGHTS_MISMATCH,
@@ -116,7 +118,8 @@ def check_report(report: Mapping[str, Any], purpose: str) -> None:
             f"config.json and weights disagree on sizes: {_some(sorted(mismatched))}.",
             mismatched=mismatched[:50],
         )
-    extra = [k for k in report.get("unexpected_keys", ()) if not k.endswith(HARMLESS_LEFTOVERS)]
+    leftovers = [k for k in report.get("unexpected_keys", ()) if not k.startswith(heads)]
+    extra = [k for k in leftovers if not k.endswith(HARMLESS_LEFTOVERS)]
     if extra:
         raise UserError(
             Code.WEIGHTS_MISMATCH,

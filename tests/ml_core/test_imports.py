@@ -25,6 +25,7 @@ LIGHT = [
     "ml_core.answers.tags",
     "ml_core.answers.likelihood",
     "ml_core.answers.choice",
+    "ml_core.answers.similarity",
     "ml_core.load.checkpoint",
     "ml_core.evaluate",
     "ml_core.evaluate.evaluation",

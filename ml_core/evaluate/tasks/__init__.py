@@ -21,6 +21,7 @@ from ml_core.data.roles import (
     CHOICES_ROLE,
     ITEM_ID,
     LABEL,
+    SCORE,
     TAGS,
     WORDS_ROLE,
     Role,
@@ -132,6 +133,16 @@ TASKS: dict[str, Task] = {
             metrics=("accuracy", "accuracy_norm", "brier"),
             runner="ml_core.evaluate.tasks.multiple_choice",
             model_tags=("text-generation",),
+        ),
+        Task(
+            name="sentence-similarity",
+            title="Sentence similarity",
+            inputs=(Role("sentence1", "text"), Role("sentence2", "text")),
+            truth=(SCORE,),
+            answer="similarity",
+            metrics=("spearman", "pearson"),
+            runner="ml_core.evaluate.tasks.sentence_similarity",
+            model_tags=("feature-extraction",),
         ),
     )
 }
