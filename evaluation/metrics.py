@@ -75,6 +75,12 @@ METRICS: dict[str, MetricInfo] = {
             _("How far the probabilities of the answers are from the truth; lower is better."),
         ),
         MetricInfo(
+            "answer_f1", _("Answer F1"), _("How many words an answer shares with a right one.")
+        ),
+        MetricInfo(
+            "exact_match", _("Exact match"), _("Share of answers that are word for word right.")
+        ),
+        MetricInfo(
             "spearman",
             _("Spearman"),
             _("Whether the model puts pairs in the same order as people do."),

@@ -12,6 +12,8 @@ answered = [row for row in rows if row["error"] is None]
 _SUM = "def total(name): return sum(row[name] for row in answered)\n"
 _LINES = {
     "accuracy": 'print(sum(row["correct"] for row in answered) / len(answered))',
+    "answer_f1": _SUM + 'print(total("answer_f1") / len(answered))',
+    "exact_match": _SUM + 'print(total("exact_match") / len(answered))',
     "tag_accuracy": _SUM + 'print(total("n_correct") / total("n_words"))',
     "entity_f1": _SUM + 'print(2 * total("found") / (total("true") + total("answered")))',
     "entity_precision": _SUM + 'print(total("found") / total("answered"))',

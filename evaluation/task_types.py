@@ -14,6 +14,7 @@ TITLES: dict[str, str | Promise] = {
     "perplexity": _("Perplexity"),
     "fill-mask": _("Masked words"),
     "multiple-choice": _("Multiple choice"),
+    "question-answering": _("Question answering"),
     "sentence-similarity": _("Sentence similarity"),
 }
 

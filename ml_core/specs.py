@@ -70,6 +70,7 @@ class EvaluationSpec:
         max_parameters: a larger model is refused before memory is taken for it.
         max_error_share: a run in which a larger share of the items failed is no result.
         bootstrap_draws: for metrics whose error has no closed form.
+        may_be_silent: for questions about a text: whether some have no answer.
     """
 
     task: str
@@ -82,6 +83,7 @@ class EvaluationSpec:
     max_parameters: int = 2_000_000_000
     max_error_share: float = 0.01
     bootstrap_draws: int = 2000
+    may_be_silent: bool = False
     version: int = SPEC_VERSION
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ KINDS = {
     "tags": "ml_core.answers.tags",
     "likelihood": "ml_core.answers.likelihood",
     "choice": "ml_core.answers.choice",
+    "span": "ml_core.answers.span",
     "similarity": "ml_core.answers.similarity",
 }
 """Module of each kind; its `KIND` is the kind."""

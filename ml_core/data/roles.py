@@ -13,6 +13,8 @@ TAGS_ROLE = "tags"
 CHOICES_ROLE = "choices"
 ANSWER_ROLE = "answer"
 SCORE_ROLE = "score"
+CONTEXT_ROLE = "context"
+ANSWERS_ROLE = "answers"
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,4 @@ LABEL = Role(LABEL_ROLE, "label")
 TAGS = Role(TAGS_ROLE, "label")
 ANSWER = Role(ANSWER_ROLE, "label")
 SCORE = Role(SCORE_ROLE, "label")
+ANSWERS = Role(ANSWERS_ROLE, "label")

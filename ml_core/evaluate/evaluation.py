@@ -108,7 +108,8 @@ def _predict(
     device, dtype = resolve_device(engine.device), resolve_dtype(engine.dtype)
     watch_memory(device)
     staged = checked.checkpoint.stage(scratch)
-    request = Request(spec, checked.items, checked.fit, checked.checkpoint, staged, device, dtype)
+    told = spec if checked.truth is None else checked.kind.for_child(spec, checked.truth)
+    request = Request(told, checked.items, checked.fit, checked.checkpoint, staged, device, dtype)
     prepared = load_runner(checked.task)(request)
     budget = engine.token_budget or prepared.default_budget
     plan = plan_batches(prepared.lengths, budget=budget, max_rows=prepared.max_rows)

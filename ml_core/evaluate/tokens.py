@@ -29,11 +29,12 @@ class Encoded:
     truncated: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Sequence[list[int]]) -> "Encoded":
+    def of(cls, rows: Sequence[list[int]], types: Sequence[list[int]] | None = None) -> "Encoded":
         """Rows that are token ids already, none of them cut."""
         lengths = [len(ids) for ids in rows]
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return cls(flat_ids(rows), None, starts, np.zeros(len(rows), dtype=np.bool_))
+        type_ids = None if types is None else flat_ids(types)
+        return cls(flat_ids(rows), type_ids, starts, np.zeros(len(rows), dtype=np.bool_))
 
     @property
     def lengths(self) -> NDArray[np.int64]:

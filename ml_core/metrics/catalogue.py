@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ml_core.metrics import choices, likelihood, similarity, spans
+from ml_core.metrics import answers, choices, likelihood, similarity, spans
 from ml_core.metrics.registry import METRICS, Metric
 
 METRICS_OF: dict[str, Mapping[str, Metric]] = {
@@ -10,5 +10,6 @@ METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "tags": spans.METRICS,
     "likelihood": likelihood.METRICS,
     "choice": choices.METRICS,
+    "span": answers.METRICS,
     "similarity": similarity.METRICS,
 }

@@ -26,6 +26,7 @@ LIGHT = [
     "ml_core.answers.likelihood",
     "ml_core.answers.choice",
     "ml_core.answers.similarity",
+    "ml_core.answers.span",
     "ml_core.load.checkpoint",
     "ml_core.evaluate",
     "ml_core.evaluate.evaluation",

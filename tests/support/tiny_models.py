@@ -124,6 +124,20 @@ def save_token_classifier(folder: Path, *, tags: tuple[str, ...] = TAGS) -> Path
     return folder
 
 
+def save_question_answerer(folder: Path) -> Path:
+    """A small BERT that finds answers in texts, and its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertForQuestionAnswering
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer()
+    model = BertForQuestionAnswering(BertConfig(**bert_settings(len(tokenizer))))
+    torch.nn.init.normal_(model.qa_outputs.weight, std=1.0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def save_masked_lm(folder: Path) -> Path:
     """A small BERT with its head for masked words, and its tokenizer."""
     import torch

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 from ml_core.data.roles import (
     ANSWER,
+    ANSWERS,
     CHOICES_ROLE,
+    CONTEXT_ROLE,
     ITEM_ID,
     LABEL,
     SCORE,
@@ -133,6 +135,15 @@ TASKS: dict[str, Task] = {
             metrics=("accuracy", "accuracy_norm", "brier"),
             runner="ml_core.evaluate.tasks.multiple_choice",
             model_tags=("text-generation",),
+        ),
+        Task(
+            name="question-answering",
+            title="Question answering",
+            inputs=(Role("question", "text"), Role(CONTEXT_ROLE, "text")),
+            truth=(ANSWERS,),
+            answer="span",
+            metrics=("answer_f1", "exact_match"),
+            runner="ml_core.evaluate.tasks.question_answering",
         ),
         Task(
             name="sentence-similarity",
