@@ -69,13 +69,7 @@ def macro_f1_of_counts(counts: Floats, cells: Cells) -> Floats:
 
 def _grouped(counts: Floats, keys: Ints, n_labels: int) -> Floats:
     """Column sums of `counts` by key, shape `(draws, n_labels)`."""
-    sums = np.zeros((len(counts), n_labels))
-    if keys.size == 0:
-        return sums
-    order = np.argsort(keys, kind="stable")
-    found, starts = np.unique(keys[order], return_index=True)
-    sums[:, found] = np.add.reduceat(counts[:, order], starts, axis=1)
-    return sums
+    return np.stack([np.bincount(keys, weights=row, minlength=n_labels) for row in counts])
 
 
 def _ratio(numerator: Ints, denominator: Ints) -> Floats:

@@ -122,6 +122,8 @@ def conclude(measured: Measured, question: Question) -> Comparison:
             return None
         return items_needed(measured.n, measured.planning_se, effect, question.confidence)
 
+    n_to_tell = needed(_effect_to_tell(gain, question)) if verdict == "cannot_tell" else None
+
     return Comparison(
         metric=question.metric,
         direction=question.direction,
@@ -144,7 +146,7 @@ def conclude(measured: Measured, question: Question) -> Comparison:
         detectable=minimum_detectable_effect(measured.planning_se, question.confidence),
         n_for_seen=needed(difference),
         n_for_margin=needed(question.margin),
-        n_to_tell=needed(_effect_to_tell(gain, question)) if verdict == "cannot_tell" else None,
+        n_to_tell=None if n_to_tell is None else max(n_to_tell, measured.n + 1),
         verdict=verdict,
     )
 

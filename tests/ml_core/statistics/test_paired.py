@@ -309,6 +309,13 @@ def test_more_items_are_always_asked_for(a, b, rest, margin):
         assert found.n_for_margin is None
 
 
+def test_an_exact_test_may_ask_for_one_more_item():
+    # five against none: McNemar's p is 1/16 although the interval is above 0
+    found = compare_shares(*answers(2, 0, 5, 0), Question())
+    assert found.low > 0
+    assert (found.p, found.verdict, found.n_to_tell) == (0.0625, "cannot_tell", 8)
+
+
 def test_a_comparison_goes_through_json():
     found = compare_shares(*answers(60, 4, 6, 30), Question(margin=0.01))
     assert Comparison.from_json(found.to_json()) == found
