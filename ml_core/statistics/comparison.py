@@ -175,7 +175,6 @@ def _gain(difference: float, question: Question) -> float:
 
 
 def _effect_to_tell(gain: float | None, question: Question) -> float | None:
-    """How far the gain seen is from the nearest border that would settle the question."""
-    if gain is None or gain <= -question.margin:
-        return gain
-    return gain + question.margin
+    """How far the gain seen is from the border that is told first: -margin from above, 0 from
+    below."""
+    return None if gain is None else max(gain + question.margin, -gain)
