@@ -31,6 +31,7 @@ urlpatterns = [
     path("", include("hub.githttp.urls")),
     path("", include("hub.resolve.urls")),
     path("", include("contributions.hfapi.urls")),
+    path("", include("evaluation.hfapi.urls")),
     path("", include("hub.hfapi.urls")),
     path("", include("hub.viewer.portal.urls")),
     path("", include("contributions.portal.urls")),

@@ -29,6 +29,17 @@ def refresh_benchmarks(repo_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
+def refresh_claims(repo_id: int) -> None:
+    """The default branch of a repository moved."""
+    from evaluation.actions import claims
+    from hub.models import Repo, RepoType
+
+    model = Repo.objects.filter(pk=repo_id, repo_type=RepoType.MODEL).first()
+    if model is not None:
+        claims.refresh_claims(model=model)
+
+
+@shared_task(ignore_result=True)
 def sweep_runs() -> None:
     """Takes runs back from lost workers and rings for work whose doorbell was lost."""
     from evaluation.actions.leases import requeue_expired_runs

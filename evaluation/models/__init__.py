@@ -1,4 +1,5 @@
 from evaluation.models.benchmark import Benchmark, BenchmarkFile, BenchmarkVersion
+from evaluation.models.claim import Claim
 from evaluation.models.run import (
     ACTIVE,
     CLOSED,
@@ -22,6 +23,7 @@ __all__ = [
     "Benchmark",
     "BenchmarkFile",
     "BenchmarkVersion",
+    "Claim",
     "Direction",
     "ErrorFamily",
     "LeaderboardEntry",

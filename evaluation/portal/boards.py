@@ -14,12 +14,13 @@ from django.views.decorators.http import require_GET
 
 from evaluation import task_types
 from evaluation.access import get_benchmark_for_read
+from evaluation.claims import claims_on, file_url
 from evaluation.lists import benchmark_list, version_of
 from evaluation.metrics import MetricInfo, info_of
 from evaluation.models import BenchmarkVersion, Score
 from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
-from hub.auth import actor_of
+from hub.auth import Actor, actor_of
 from ml_core.evaluate.tasks import TASKS
 from ml_core.results import Direction
 from ml_core.statistics import interval_error, minimum_detectable_effect
@@ -41,7 +42,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: a measured model, or a baseline that somebody claims."""
+    """A line of the table: a measured model, or what somebody claims (`baseline`)."""
 
     row: BoardRow | None = None
     baseline: dict[str, Any] | None = None
@@ -84,7 +85,9 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
     ranked = standings(actor, version)
     metrics = [info_of(metric) for metric in version.metrics]
     sort, is_down = _sort_of(request, version)
-    places = _with_baselines(_sorted(ranked, version, sort, is_down), version, sort == "rank")
+    places = _with_claims(
+        _sorted(ranked, version, sort, is_down), _claims(actor, version), version, sort == "rank"
+    )
     asked = request.GET.get("p", "1")
     page_number = min(max(int(asked), 1), 10_000) if asked.isdecimal() and len(asked) < 6 else 1
     first = (page_number - 1) * PAGE_ROWS
@@ -216,12 +219,25 @@ def _sort_values(ranked: list[Standing], version: BenchmarkVersion, sort: str) -
 Place = Standing | dict[str, Any]
 
 
-def _with_baselines(
-    ranked: list[Standing], version: BenchmarkVersion, is_ranked: bool
+def _claims(actor: Actor, version: BenchmarkVersion) -> list[dict[str, Any]]:
+    """What models claim, in the form of baselines; `is_claim` tells them apart."""
+    lines: dict[int, dict[str, Any]] = {}
+    for claimed in claims_on(actor, version):
+        line = {"name": claimed.model.full_name, "url": file_url(claimed.claim), "is_claim": True}
+        lines.setdefault(claimed.model.pk, {**line, "scores": {}})
+        lines[claimed.model.pk]["scores"][claimed.metric] = claimed.value
+    return list(lines.values())
+
+
+def _with_claims(
+    ranked: list[Standing],
+    claims: list[dict[str, Any]],
+    version: BenchmarkVersion,
+    is_ranked: bool,
 ) -> list[Place]:
-    """Models with the baselines: at their place by the main metric, else at the end."""
+    """Models with what is claimed: at its place by the main metric, else at the end."""
     places: list[Place] = [*ranked]
-    for baseline in version.spec["baselines"]:
+    for baseline in [*version.spec["baselines"], *claims]:
         value = baseline["scores"].get(version.main_metric)
         at = len(places)
         if is_ranked and value is not None:

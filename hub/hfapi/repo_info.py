@@ -17,6 +17,7 @@ from hub.access import may_read_contents
 from hub.actions.metadata import read_repo_metadata
 from hub.auth import ANONYMOUS, Actor
 from hub.cards.checks import texts
+from hub.cards.eval_results import read_eval_results
 from hub.errors import InvalidInput
 from hub.hfapi.base import is_true
 from hub.hfapi.security import repo_status
@@ -65,6 +66,12 @@ class RepoView:
         is_open = not self.sized or may_read_contents(self.actor, self.repo)
         return [sibling(entry, with_blobs=self.sized, with_digests=is_open) for entry in self.files]
 
+    def eval_results(self) -> list[dict[str, Any]] | None:
+        if not self.commit_sha:
+            return None
+        files = read_eval_results(self.git, self.commit_sha)
+        return [row for file in files for row in file.rows()] or None
+
     def transformers_info(self) -> dict[str, str] | None:
         names = [entry.path for entry in self.files if "/" not in entry.path]
         return transformers_info(self.described.config, names)
@@ -103,7 +110,7 @@ _MODEL: dict[str, Field] = {
     "baseModels": lambda view: base_names(view.described) or None,
     "childrenModelCount": lambda view: sum(children_by_relation(view.actor, view.repo).values()),
     "config": lambda view: view.described.config or None,
-    "evalResults": lambda view: None,
+    "evalResults": RepoView.eval_results,
     "gguf": lambda view: None,
     "inference": lambda view: None,
     "inferenceProviderMapping": lambda view: None,
@@ -140,7 +147,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     RepoType.SPACE: _BOTH | _SPACE,
 }
 
-COSTLY = frozenset({"siblings", "childrenModelCount", "spaces"})
+COSTLY = frozenset({"siblings", "childrenModelCount", "evalResults", "spaces"})
 """Each costs a look elsewhere for each repository."""
 
 _IN_LISTS = frozenset(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import urllib.request
 
 from tests.hub.hfapi.test_constants import index, shard
+from tests.support.benchmarks import EVAL_YAML
 from tests.support.client import Machine
 
 
@@ -279,3 +281,38 @@ def test_model_tree(xet_machine: Machine) -> None:
     )
     me = xet_machine.user
     assert result == [[f"{me}/base"], 1, [f"{me}/kid"]]
+
+
+def test_claimed_results_and_the_leaderboard_of_a_data_set(xet_machine: Machine) -> None:
+    """S19, and `evalResults` of C9: a file of results, written by the client's own function."""
+    site, me = xet_machine.site, xet_machine.user
+    claim = """
+        import yaml
+        model, data = api.create_repo("sure").repo_id, f"{me}/quiz"
+        api.create_repo(data, repo_type="dataset")
+        api.upload_file(repo_id=data, repo_type="dataset", path_in_repo="eval.yaml",
+                        path_or_fileobj=EVAL_YAML.encode())
+        entry = EvalResultEntry(dataset_id=data, task_id="sentiment", value=0.91, notes="alone")
+        api.upload_file(repo_id=model, path_in_repo=".eval_results/quiz.yaml",
+                        path_or_fileobj=yaml.dump(eval_result_entries_to_yaml([entry])).encode())
+        """
+    xet_machine.python(f"EVAL_YAML = {EVAL_YAML!r}\n{textwrap.dedent(claim)}")
+    site.execute(
+        "from evaluation.tasks import refresh_benchmarks, refresh_claims\n"
+        "from hub.models import Repo\n"
+        "for repo in Repo.objects.filter(namespace__name=user):\n"
+        "    refresh_benchmarks(repo.pk); refresh_claims(repo.pk)\n"
+        "result = None",
+        user=me,
+    )
+    result = xet_machine.python(
+        """
+        (row,) = api.get_dataset_leaderboard(f"{me}/quiz")
+        (claim,) = api.model_info(f"{me}/sure", expand=["evalResults"]).eval_results
+        result = [row.rank, row.model_id, row.value, row.verified, row.author.username, row.notes,
+                  claim.dataset_id, claim.task_id, claim.value]
+        """
+    )
+    assert result == [
+        1, f"{me}/sure", 0.91, False, me, "alone", f"{me}/quiz", "sentiment", 0.91,
+    ]  # fmt: skip

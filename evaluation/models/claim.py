@@ -1,0 +1,48 @@
+"""Results that models' own files claim; nothing here was measured by this site."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from evaluation.models.visibility import readable_repos
+from hub.auth import Actor
+from hub.models import Repo
+
+
+class ClaimQuerySet(models.QuerySet["Claim"]):
+    def visible_to(self, actor: Actor) -> ClaimQuerySet:
+        """Claims of models that `actor` may read; the caller has checked the data set."""
+        return self.filter(model_repo__in=readable_repos(actor))
+
+
+class Claim(models.Model):
+    """One value that a model's default branch claims for a data set.
+
+    A copy of what git holds (`evaluation.actions.claims`); names are kept as they are written,
+    since a data set may come, go and be renamed without the model's knowledge.
+    """
+
+    model_repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="claims")
+    filename = models.CharField(max_length=255)
+    dataset_name = models.CharField(max_length=193)
+    """`namespace/name` in small letters."""
+    task_id = models.CharField(max_length=100, blank=True)
+    """Of the benchmark; the card's `model-index` knows none."""
+    config = models.CharField(max_length=100, blank=True)
+    split = models.CharField(max_length=100, blank=True)
+    metric = models.CharField(max_length=100, blank=True)
+    """Empty for the benchmark's main one."""
+    value = models.FloatField()
+    source = models.JSONField(default=dict)
+    """`url`, `name`, `user`, `org`, as far as given."""
+    notes = models.CharField(max_length=1000, blank=True)
+    claimed_at = models.CharField(max_length=40, blank=True)
+    """A date as it is written."""
+
+    objects = ClaimQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["dataset_name"], name="claim_dataset")]
+
+    def __str__(self) -> str:
+        return f"{self.model_repo} claims {self.value} on {self.dataset_name}"

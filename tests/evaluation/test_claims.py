@@ -1,0 +1,170 @@
+"""Results that models claim: read from their files, shown as claims, never taken for measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from evaluation.actions.claims import refresh_claims
+from evaluation.models import Benchmark, Claim
+from hub.actions.commits import commit_files
+from hub.actions.repos import move_repo
+from hub.models import Repo
+from hub.vcs.operations import DeleteFile
+from tests.support.benchmarks import finished_run, make_benchmark, make_model
+from tests.support.cast import Cast
+from tests.support.factories import commit
+
+pytestmark = pytest.mark.django_db
+FILE = ".eval_results/reviews.yaml"
+
+
+def claim(task: str = "sentiment", value: object = 0.8, dataset: str = "olive/reviews") -> str:
+    return f"- {{dataset: {{id: {dataset}, task_id: {task}}}, value: {value}, notes: fast}}\n"
+
+
+def claiming(
+    cast: Cast,
+    text: str,
+    name: str = "m",
+    *,
+    files: dict[str, str] | None = None,
+    is_private: bool = False,
+) -> Repo:
+    model = make_model(
+        cast.member, name, files={FILE: text, **(files or {})}, is_private=is_private
+    )
+    refresh_claims(model=model)
+    return model
+
+
+@pytest.fixture
+def benchmark(cast: Cast) -> Benchmark:
+    return make_benchmark(cast.owner, "reviews")
+
+
+def board(client: Client, **query: str) -> list[dict[str, Any]]:
+    answer = client.get("/api/datasets/olive/reviews/leaderboard", query)
+    assert answer.status_code == 200, answer.content
+    return list(answer.json())
+
+
+def test_a_claim_follows_the_branch(cast: Cast) -> None:
+    model = claiming(cast, claim())
+    commit(model, {FILE: claim(value=0.9)})
+    refresh_claims(model=model)
+    refresh_claims(model=model)
+    assert [each.value for each in Claim.objects.all()] == [0.9]
+    commit_files(
+        repo=model, ref="refs/heads/main", operations=[DeleteFile(path=FILE)], message="Gone",
+        acting_user=cast.member,
+    )  # fmt: skip
+    refresh_claims(model=model)
+    assert not Claim.objects.exists()
+
+
+def test_a_broken_file_claims_nothing_and_says_why(cast: Cast, client: Client) -> None:
+    model = claiming(cast, "- nothing")
+    assert not Claim.objects.exists()
+    info = client.get(f"/api/models/{model.full_name}?expand=evalResults").json()
+    assert info["evalResults"] == [
+        {"filename": FILE, "error": "Result 1 needs a dataset with id and task_id."}
+    ]
+
+
+def test_measured_models_are_verified_and_others_claim(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    run = finished_run(benchmark, make_model(cast.member, "measured"), cast.member, 0.75)
+    claiming(cast, claim(value=91), "percent")
+    claiming(cast, claim(value=0.6), "low")
+    rows = board(client)
+    assert [(row["rank"], row["modelId"], row["value"], row["verified"]) for row in rows] == [
+        (1, "mira/percent", 0.91, False), (2, "mira/measured", 0.75, True),
+        (3, "mira/low", 0.6, False),
+    ]  # fmt: skip
+    assert rows[1]["source"]["url"].endswith(f"/runs/{run.pk}")
+    assert rows[0]["source"]["url"].endswith(f"/mira/percent/blob/main/{FILE}")
+    assert (rows[0]["filename"], rows[0]["notes"]) == (FILE, "fast")
+    page = client.get(benchmark.url_path).content.decode()
+    assert page.index("mira/percent") < page.index("mira/measured") < page.index("mira/low")
+    assert page.count("claimed by the model") == 2
+
+
+def test_a_measured_model_claims_nothing_beside_it(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    model = claiming(cast, claim(value=0.99))
+    finished_run(benchmark, model, cast.member, 0.5)
+    (row,) = board(client)
+    assert (row["value"], row["verified"]) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    "text", [claim(task="other"), claim(value=-3), claim(value=1000), claim(dataset="olive/other")]
+)
+def test_claims_about_something_else_are_not_on_the_board(
+    cast: Cast, client: Client, benchmark: Benchmark, text: str
+) -> None:
+    claiming(cast, text)
+    assert board(client) == []
+
+
+def test_the_index_of_a_card_claims_by_metric_and_split(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    card = """---
+model-index:
+- name: m
+  results:
+  - task: {type: text-classification}
+    dataset: {type: Olive/Reviews, name: Reviews, split: %s}
+    metrics: [{type: accuracy, value: 0.7}, {type: bleu, value: 0.1}]
+---
+"""
+    for name, split in (("right", "test"), ("wrong", "train")):
+        refresh_claims(model=make_model(cast.member, name, files={"README.md": card % split}))
+    assert [(row["modelId"], row["value"]) for row in board(client)] == [("mira/right", 0.7)]
+
+
+def test_children_of_other_models_come_only_when_asked_for(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    card = {"README.md": "---\nbase_model: olive/base\n---\n"}
+    claiming(cast, claim(), "child", files=card)
+    assert board(client) == []
+    assert [row["modelId"] for row in board(client, base_model="false")] == ["mira/child"]
+
+
+def test_a_private_model_claims_to_its_readers_alone(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    claiming(cast, claim(), "secret", is_private=True)
+    assert board(client) == []
+    client.force_login(cast.stranger)
+    assert board(client) == []
+    assert b"secret" not in client.get(benchmark.url_path).content
+    client.force_login(cast.member)
+    assert [row["modelId"] for row in board(client)] == ["mira/secret"]
+
+
+def test_a_renamed_data_set_keeps_what_was_claimed_of_it(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    claiming(cast, claim())
+    move_repo(
+        repo=benchmark.dataset, namespace=benchmark.dataset.namespace, name="films",
+        acting_user=cast.owner,
+    )  # fmt: skip
+    answer = client.get("/api/datasets/olive/films/leaderboard")
+    assert len(answer.json()) == 1
+
+
+def test_data_sets_without_a_board_say_so(cast: Cast, client: Client) -> None:
+    answer = client.get("/api/datasets/olive/nothing/leaderboard")
+    assert (answer.status_code, answer["X-Error-Code"]) == (401, "RepoNotFound")
+    make_model(cast.owner, "data", repo_type="dataset")
+    answer = client.get("/api/datasets/olive/data/leaderboard")
+    assert (answer.status_code, answer["X-Error-Code"]) == (404, "BenchmarkNotFound")
