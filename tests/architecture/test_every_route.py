@@ -21,6 +21,8 @@ from hub.site import git_of
 from tests.support.cast import Cast
 from tests.support.factories import make_repo
 
+pytestmark = pytest.mark.pure  # rights are decided in Python
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CHANGES = METHODS[1:]
 REFUSALS = {401, 403, 404, 405, 501}
