@@ -62,6 +62,8 @@ def _links_of(chunk_hash: str, repo: Repo, actor: Actor) -> list[RepoXorb]:
     """The links to xorbs with this chunk that promise most, at most one a repository."""
     here = {"xorb__quarantined_at": None, "xorb__condemned_at": None}
     chunks = XorbChunk.objects.filter(chunk_hash=chunk_hash, **here)
+    if not chunks.exists():  # the usual answer, and most of what a folder of small files asks
+        return []
     holders = chunks.values("xorb_id")
     links = RepoXorb.objects.filter(xorb__in=holders, repo__in=repos_open_to(actor))
     is_here = Case(When(repo=repo, then=1), default=0)
