@@ -15,6 +15,8 @@ from tests.architecture.test_every_route import Route, asks_to_sign_in, of_repos
 from tests.support.cast import Cast
 from tests.support.factories import commit, commit_large, gate, make_repo, store_blob
 
+pytestmark = pytest.mark.pure  # gates are asked in Python
+
 WORD = "zanzibarium"
 FILES = {
     "README.md": "---\nlicense: mit\n---\n# Seen by all\n",
