@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from ml_core.metrics.catalogue import METRICS_OF
+from ml_core.metrics.registry import Metric
 from ml_core.results import Direction
 
 
@@ -20,9 +21,19 @@ class MetricInfo:
     @property
     def direction(self) -> Direction:
         """Which way is better, as the library says."""
-        found = (known[self.name] for known in METRICS_OF.values() if self.name in known)
-        metric = next(found, None)
+        metric = self._metric
         return metric.direction if metric is not None else "higher"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1, so that a bar can show it by itself."""
+        metric = self._metric
+        return metric is None or (metric.low, metric.high) == (0.0, 1.0)
+
+    @property
+    def _metric(self) -> Metric | None:
+        found = (known[self.name] for known in METRICS_OF.values() if self.name in known)
+        return next(found, None)
 
 
 METRICS: dict[str, MetricInfo] = {

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-_READ = """\
-import math
-import pyarrow.parquet as pq
-
-rows = pq.read_table("{file}").to_pylist()
-answered = [row for row in rows if row["error"] is None]
-"""
-_SUM = "def total(name): return sum(row[name] for row in answered)\n"
 _LINES = {
-    "accuracy": 'print(sum(row["correct"] for row in answered) / len(answered))',
-    "answer_f1": _SUM + 'print(total("answer_f1") / len(answered))',
-    "exact_match": _SUM + 'print(total("exact_match") / len(answered))',
-    "tag_accuracy": _SUM + 'print(total("n_correct") / total("n_words"))',
-    "entity_f1": _SUM + 'print(2 * total("found") / (total("true") + total("answered")))',
-    "entity_precision": _SUM + 'print(total("found") / total("answered"))',
-    "entity_recall": _SUM + 'print(total("found") / total("true"))',
-    "bits_per_byte": _SUM + 'print(-total("log_likelihood") / math.log(2) / total("n_bytes"))',
-    "byte_perplexity": _SUM + 'print(math.exp(-total("log_likelihood") / total("n_bytes")))',
-    "word_perplexity": _SUM + 'print(math.exp(-total("log_likelihood") / total("n_words")))',
+    "accuracy": ("correct", 'total("correct") / len(answered)'),
+    "tag_accuracy": ("n_correct", 'total("n_correct") / total("n_words")'),
+    "entity_f1": ("found", '2 * total("found") / (total("true") + total("answered"))'),
+    "entity_precision": ("found", 'total("found") / total("answered")'),
+    "entity_recall": ("found", 'total("found") / total("true")'),
+    "bits_per_byte": ("log_likelihood", '-total("log_likelihood") / log(2) / total("n_bytes")'),
+    "byte_perplexity": ("log_likelihood", 'exp(-total("log_likelihood") / total("n_bytes"))'),
+    "word_perplexity": ("log_likelihood", 'exp(-total("log_likelihood") / total("n_words"))'),
+    "answer_f1": ("answer_f1", 'total("answer_f1") / len(answered)'),
+    "exact_match": ("exact_match", 'total("exact_match") / len(answered)'),
 }
+"""By metric: a column that is null where there is no answer, and the score over the rest."""
 
 
 def recompute_code(file: str, metric: str, value: float | None) -> str:
-    """Code that prints the metric, with the value it should print; else the rows alone."""
-    line = _LINES.get(metric, "print(len(answered), rows[0])")
-    uses_math = "math." in line
-    read = _READ.format(file=file) if uses_math else _READ.format(file=file).partition("\n")[2]
+    """Code that prints the metric, and the number it should print; else how many rows there are."""
+    column, formula = _LINES.get(metric, ("item_id", "len(answered)"))
+    lines = [
+        "from math import exp, log" if "log(" in formula or "exp(" in formula else "",
+        "import pyarrow.parquet as pq",
+        "",
+        f'rows = pq.read_table("{file}").to_pylist()',
+        f'answered = [row for row in rows if row["{column}"] is not None]',
+        "def total(name): return sum(row[name] for row in answered)" if "total(" in formula else "",
+        f"print({formula})",
+    ]
     expected = f"  # {value!r}" if metric in _LINES and value is not None else ""
-    return f"{read}{line}{expected}"
+    kept = [line for at, line in enumerate(lines) if line or at == 2]
+    return "\n".join(kept) + expected

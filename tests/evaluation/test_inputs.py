@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from PIL import Image
 from evaluation.errors import JobFailed
 from evaluation.evalfile import parse
 from evaluation.worker import inputs, splits
-from evaluation.worker.fetch import RemoteFile, Source
+from evaluation.worker.fetch import Source
 from evaluation.worker.inputs import Job, prepare_job
 from evaluation.worker.samples import items_digest, write_samples
 from ml_core.answers.label import KIND
@@ -25,6 +23,7 @@ from ml_core.data.labels import Truth
 from ml_core.data.predictions import Predictions
 from ml_core.data.rows import sha256_of
 from tests.support.benchmarks import CSV, EVAL_YAML
+from tests.support.folder_hub import FolderHub
 
 SOURCE = Source("me/data", "dataset", "c" * 40, "http://hub", "token", Path("cache"))
 IMAGES = """\
@@ -32,24 +31,6 @@ evaluation_framework: modelguild
 tasks:
   - {id: digits, type: image-classification, split: test}
 """
-
-
-class FolderHub:
-    """The hub as the worker sees it, on a local folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def list_files(self, source: Source) -> list[RemoteFile]:
-        files = sorted(path for path in self.root.rglob("*") if path.is_file())
-        return [RemoteFile(p.relative_to(self.root).as_posix(), p.stat().st_size) for p in files]
-
-    def fetch_files(self, source: Source, paths: Sequence[str], folder: Path) -> list[Path]:
-        for path in paths:
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.root / path, target)
-        return [folder / path for path in paths]
 
 
 @pytest.fixture
