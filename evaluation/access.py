@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from evaluation.errors import BenchmarkNotFound, RunNotFound
 from evaluation.models import Benchmark, Run
-from hub.access import Level, check_may_read_contents, get_repo_for_read, level_of
+from hub.access import (
+    Level,
+    check_may_read_contents,
+    get_repo_for_read,
+    level_of,
+    may_read_contents,
+)
 from hub.auth import Actor
 from hub.errors import InvalidInput, PermissionDenied, RepoNotFound
 from hub.models import Repo, TokenScope
@@ -61,6 +68,15 @@ def get_run_for_read(actor: Actor, run_id: uuid.UUID) -> Run:
     if run is None or not _may_read(actor, run):
         raise RunNotFound
     return run
+
+
+def error_words(actor: Actor, run: Run) -> tuple[str, dict[str, Any]]:
+    """Message and details of the run's error. They may quote model and data, so whom a gate keeps
+    out gets none of them, unless the run is their own."""
+    is_own = actor.user is not None and actor.user.pk == run.owner_id
+    dataset = run.benchmark_version.benchmark.dataset
+    may_know = may_read_contents(actor, run.model_repo) and may_read_contents(actor, dataset)
+    return (run.error_message, run.error_details) if is_own or may_know else ("", {})
 
 
 def get_run_for_cancel(actor: Actor, run_id: uuid.UUID) -> Run:

@@ -7,8 +7,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from evaluation.access import error_words
 from evaluation.models import Benchmark, Run, Score
 from evaluation.queries import BoardRow, QueueInsight, queue_insight
+from hub.auth import ANONYMOUS
 
 
 class StartRunIn(serializers.Serializer[Any]):
@@ -179,11 +181,12 @@ class RunOut(serializers.Serializer[Run]):
     def get_error(self, run: Run) -> dict[str, Any] | None:
         if not run.error_code:
             return None
+        message, details = error_words(self.context.get("actor", ANONYMOUS), run)
         return {
             "family": run.error_family,
             "code": run.error_code,
-            "message": run.error_message,
-            "details": run.error_details,
+            "message": message,
+            "details": details,
         }
 
 

@@ -94,9 +94,10 @@ class RunList(APIView):
         """Runs that the caller may see, newest first."""
         form = forms.ListRunsIn(data=request.query_params)
         form.is_valid(raise_exception=True)
-        page = run_page(actor_of(request), **form.validated_data)
+        actor = actor_of(request)
+        page = run_page(actor, **form.validated_data)
         body = {"items": page.runs, "next_cursor": page.next_cursor}
-        return Response(forms.RunPageOut(body).data)
+        return Response(forms.RunPageOut(body, context={"actor": actor}).data)
 
     @extend_schema(
         operation_id="start_run",
@@ -128,7 +129,7 @@ class RunList(APIView):
             label_map=data["label_map"],
         )
         run = access.get_run_for_read(actor, started.run.pk)
-        body = forms.RunOut(run, context={"with_queue": True}).data
+        body = forms.RunOut(run, context={"actor": actor, "with_queue": True}).data
         headers = {"Location": f"/api/v1/runs/{run.pk}"}
         return Response(body, status=201 if started.is_new else 200, headers=headers)
 
@@ -137,8 +138,9 @@ class RunDetail(APIView):
     @extend_schema(operation_id="get_run", responses=forms.RunOut)
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
         """One run: state, and what goes with it."""
-        run = access.get_run_for_read(actor_of(request), run_id)
-        return Response(forms.RunOut(run, context={"with_queue": True}).data)
+        actor = actor_of(request)
+        run = access.get_run_for_read(actor, run_id)
+        return Response(forms.RunOut(run, context={"actor": actor, "with_queue": True}).data)
 
 
 class RunCancel(APIView):
@@ -148,7 +150,8 @@ class RunCancel(APIView):
         actor = actor_of(request)
         run = access.get_run_for_cancel(actor, run_id)
         run_actions.cancel_run(run=run, acting_user=actor.require_user())
-        return Response(forms.RunOut(access.get_run_for_read(actor, run_id)).data)
+        run = access.get_run_for_read(actor, run_id)
+        return Response(forms.RunOut(run, context={"actor": actor}).data)
 
 
 class RunRecord(APIView):

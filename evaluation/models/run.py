@@ -192,6 +192,11 @@ class Run(models.Model):
         return self.state in CLOSED
 
     @property
+    def is_gated(self) -> bool:
+        """Whether its error may quote what not everybody may read who sees the run."""
+        return bool(self.model_repo.gated or self.benchmark_version.benchmark.dataset.gated)
+
+    @property
     def url_path(self) -> str:
         return f"/runs/{self.id}"
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from evaluation import downloads, lists
 from evaluation.access import (
+    error_words,
     get_run_for_cancel,
     get_run_for_predictions,
     get_run_for_read,
@@ -101,7 +102,9 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
         "may_start": actor.user is not None,
     }
     if run.error_code:
-        context["error"] = explain_run_error(run.error_code, run.error_message, run.error_details)
+        message, details = error_words(actor, run)
+        context["error_message"] = message
+        context["error"] = explain_run_error(run.error_code, message, details)
     if insight := queue_insight(run):
         context["insight"] = insight
         context["wait"] = explain_wait(insight.reason)

@@ -31,9 +31,10 @@ def request_access(
     Raises:
         NotGated
     """
-    check_gated(repo)
-    is_open = repo.gated == Gate.AUTO
     with transaction.atomic():
+        repo = Repo.objects.select_for_update().get(pk=repo.pk)  # the gate as it is now
+        check_gated(repo)
+        is_open = repo.gated == Gate.AUTO
         asked, is_new = AccessRequest.objects.get_or_create(
             repo=repo,
             user=acting_user,
@@ -49,9 +50,16 @@ def request_access(
 
 
 def withdraw_request(*, repo: Repo, acting_user: User) -> None:
-    """Takes a waiting request back, with all that it said. Raises `NotFound` without one."""
+    """Takes a request back that nobody has decided on, with all that it said.
+
+    One that was put back among those that wait stays: at an automatic gate, asking anew would undo
+    what a maintainer did.
+
+    Raises:
+        NotFound: there is no such request.
+    """
     waiting = AccessRequest.objects.filter(
-        repo=repo, user=acting_user, status=RequestStatus.PENDING
+        repo=repo, user=acting_user, status=RequestStatus.PENDING, decided_at=None
     )
     with transaction.atomic():
         if not waiting.delete()[0]:
@@ -85,8 +93,8 @@ def decide_request(
         changed = others.update(
             status=status,
             reason=reason if status == RequestStatus.REJECTED else "",
-            decided_at=None if is_open else timezone.now(),
-            decided_by=None if is_open else acting_user,
+            decided_at=timezone.now(),
+            decided_by=acting_user,
         )
         if not changed:
             raise NotFound(f"No request of {user.username} can become “{status}” here.")

@@ -72,6 +72,11 @@ def read_repo_metadata(repo: Repo, commit_sha: str) -> dict[str, Any]:
     return _values_of(_read_facts(repo, commit_sha))
 
 
+def untold_metadata() -> dict[str, Any]:
+    """The same fields for who may not know what the files say."""
+    return _values_of(_Facts(Card(), []))
+
+
 def card_body(repo: Repo) -> str:
     """The text of the card at the head, below the front matter; empty where there is none."""
     try:

@@ -14,7 +14,7 @@ from typing import Any
 from django.http import QueryDict
 
 from hub.access import may_read_contents
-from hub.actions.metadata import read_repo_metadata
+from hub.actions.metadata import read_repo_metadata, untold_metadata
 from hub.auth import ANONYMOUS, Actor
 from hub.cards.checks import texts
 from hub.cards.eval_results import read_eval_results
@@ -43,13 +43,22 @@ class RepoView:
 
     @cached_property
     def described(self) -> Repo:
-        """The row, saying what the files at this commit say; of another than the head, a copy."""
-        if self.commit_sha in {"", self.repo.head_sha}:
+        """The row, saying what the files at this commit say; of another than the head, a copy.
+
+        Whom a gate keeps out is told of the head alone, as with the card.
+        """
+        if self.is_head:
             return self.repo
         described = copy(self.repo)
-        for name, value in read_repo_metadata(self.repo, self.commit_sha).items():
+        is_open = may_read_contents(self.actor, self.repo)
+        said = read_repo_metadata(self.repo, self.commit_sha) if is_open else untold_metadata()
+        for name, value in said.items():
             setattr(described, name, value)
         return described
+
+    @property
+    def is_head(self) -> bool:
+        return self.commit_sha in {"", self.repo.head_sha}
 
     @cached_property
     def git(self) -> Repository:
@@ -67,7 +76,7 @@ class RepoView:
         return [sibling(entry, with_blobs=self.sized, with_digests=is_open) for entry in self.files]
 
     def eval_results(self) -> list[dict[str, Any]] | None:
-        if not self.commit_sha:
+        if not self.commit_sha or not (self.is_head or may_read_contents(self.actor, self.repo)):
             return None
         files = read_eval_results(self.git, self.commit_sha)
         return [row for file in files for row in file.rows()] or None

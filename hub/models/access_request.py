@@ -34,7 +34,7 @@ class AccessRequest(models.Model):
     """Why it was rejected, for the person to read."""
     created_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(null=True, blank=True)
-    """None while it waits."""
+    """When somebody last decided, be it to put it back among those that wait; None until then."""
     decided_by = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +33,8 @@ from hub.portal.tabs import repo_page_url
 from hub.queries import Page
 
 PAGE_SIZE = 50
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"(^|[;\t\r\n])(\s*[=+\-@])")
+"""What a spreadsheet takes for a formula; in some countries `;` begins a new cell."""
 
 
 @login_required
@@ -194,5 +196,5 @@ def _line(cells: list[Any]) -> str:
     """One line. What a spreadsheet would take for a formula is marked as text."""
     buffer = io.StringIO()
     texts = (str(cell) for cell in cells)
-    csv.writer(buffer).writerow([f"'{t}" if t.startswith(_FORMULA) else t for t in texts])
+    csv.writer(buffer).writerow([_FORMULA.sub(r"\1'\2", text) for text in texts])
     return buffer.getvalue()

@@ -80,3 +80,27 @@ def test_answers_item_by_item_are_as_closed_as_the_data(cast: Cast, role: str) -
             assert answer["X-Error-Code"] == "GatedRepo"
     assert client.get(f"/runs/{run.pk}").status_code == 200
     assert client.get(f"/api/v1/runs/{run.pk}/record").status_code == 200
+
+
+@pytest.mark.parametrize("gated", ["model", "data set"])
+@pytest.mark.parametrize("role", ROLES)
+def test_errors_that_quote_gated_files_are_for_whom_the_gate_lets_in(
+    cast: Cast, role: str, gated: str
+) -> None:
+    benchmark = make_benchmark(cast.organization, "bench")
+    model = make_model(cast.organization, "model")
+    run = make_run(benchmark, model, cast.owner)
+    held = leases.claim_run(worker=make_worker())
+    assert held is not None
+    leases.fail_run(
+        run=held, family="user", code="dataset_unknown_label",
+        message="The label 'zanzibarium' is none.", details={"label": "zanzibarium", "labels": []},
+    )  # fmt: skip
+    gate(model if gated == "model" else benchmark.dataset)
+    said = cast.api_client(role).get(f"/api/v1/runs/{run.pk}")
+    assert said.json()["error"]["code"] == "dataset_unknown_label"
+    pages = [cast.web_client(role).get(path) for path in (run.url_path, "/runs")]
+    answers = [said, cast.api_client(role).get("/api/v1/runs"), pages[0]]
+    told = [b"zanzibarium" in answer.content for answer in answers]
+    assert told == [role in INSIDE] * 3
+    assert b"zanzibarium" not in pages[1].content

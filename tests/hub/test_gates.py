@@ -18,7 +18,18 @@ from hub.actions.tokens import Grant
 from hub.auth import Actor, find_token
 from hub.errors import GatedRepo, InvalidInput, NotFound, NotGated
 from hub.lfs.transfer_urls import Transfer, open_transfer, signed_query
-from hub.models import AccessRequest, AuditEntry, Gate, Repo, RequestStatus, Role, TokenScope
+from hub.models import (
+    AccessRequest,
+    AuditEntry,
+    Gate,
+    Repo,
+    RequestStatus,
+    Role,
+    TokenScope,
+    Xorb,
+    XorbChunk,
+)
+from hub.site import git_of
 from hub.xet import dedup
 from hub.xet.token import issue_token, read_token
 from tests.hub.githttp.test_permissions import LS_REFS
@@ -285,6 +296,8 @@ def test_deduplication_tells_nothing_of_what_is_behind_a_gate(
         dedup, "repos_open_to", lambda actor: asked.append(set()) or repos_open_to(actor)
     )
     repo, own = gate(cast.public_repo()), make_repo(cast.stranger)
+    xorb = Xorb.objects.create(hash="cd" * 32, size_bytes=9, unpacked_bytes=9, chunk_count=1)
+    XorbChunk.objects.create(chunk_hash="ab" * 32, xorb=xorb)
     assert dedup.answer_query("ab" * 32, repo=own, actor=cast.actor("stranger")) is None
     assert asked
     assert set(repos_open_to(cast.actor("stranger"))) == {own}
@@ -332,9 +345,7 @@ def test_each_answer_may_follow_on_each_other_and_none_on_itself(cast: Cast) -> 
             decide_request(**facts, status=at)
         row = decide_request(**facts, status=to, reason="Because.")
         assert (row.status, row.reason) == (to, "Because." if to == "rejected" else "")
-        assert (row.decided_by, row.decided_at is None) == (
-            (None, True) if to == "pending" else (cast.member, False)
-        )
+        assert (row.decided_by, row.decided_at is None) == (cast.member, False)
         assert may_read_contents(cast.actor("stranger"), repo) == (to == "accepted")
         at = to
 
@@ -426,3 +437,32 @@ def test_a_moved_repository_takes_its_gate_along(cast: Cast) -> None:
     told = {role: cast.api_client(role).get(f"{repo.api_path}/auth-check").status_code
             for role in ("reader", "member", "stranger")}  # fmt: skip
     assert told == {"reader": 200, "member": 403, "stranger": 200}
+
+
+def test_a_request_that_was_put_back_is_not_taken_away_to_ask_anew(cast: Cast) -> None:
+    repo = gate(cast.public_repo(), Gate.AUTO)
+    request_access(repo=repo, fields={}, acting_user=cast.stranger)
+    decide_request(
+        repo=repo, user=cast.stranger, status=RequestStatus.PENDING, acting_user=cast.owner
+    )
+    with pytest.raises(NotFound):
+        withdraw_request(repo=repo, acting_user=cast.stranger)
+    asked, is_new = request_access(repo=repo, fields={}, acting_user=cast.stranger)
+    assert (asked.status, is_new) == (RequestStatus.PENDING, False)
+
+
+def test_nothing_is_read_out_of_earlier_commits_for_outsiders(cast: Cast) -> None:
+    word = "zanzibarium"
+    files = {
+        "README.md": f"---\ntags: [{word}]\n---\n# {word}\n",
+        "config.json": f'{{"model_type": "{word}"}}',
+        ".eval_results/a.yaml": f"- {{dataset: {{id: a/{word}, task_id: t}}, value: 1}}",
+    }
+    repo = make_repo(cast.organization, "told", files=files, creator=cast.owner)
+    earlier = git_of(repo).resolve("main")
+    commit(repo, {"README.md": "# Nothing", "config.json": "{}", ".eval_results/a.yaml": "[]"})
+    gate(repo)
+    path = f"/api/models/{repo.full_name}/revision/{earlier}"
+    for query in ("", "?expand=evalResults&expand=config&expand=cardData&expand=tags"):
+        assert word.encode() in cast.api_client("reader").get(path + query).content
+        assert word.encode() not in cast.api_client("stranger").get(path + query).content
