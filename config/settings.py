@@ -178,6 +178,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 86_400.0,
     },
     "collect-garbage": {"task": "hub.tasks.collect_garbage", "schedule": 86_400.0},
+    "sweep-deliveries": {"task": "contributions.webhooks.tasks.sweep_deliveries", "schedule": 30.0},
+    "prune-deliveries": {
+        "task": "contributions.webhooks.tasks.prune_deliveries",
+        "schedule": 86_400.0,
+    },
 }
 
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'store'}")
@@ -437,6 +442,18 @@ INSTANCE_KEY = secret(
     generate=lambda: base64.b64encode(os.urandom(32)).decode(),
 )
 """Ed25519 private key in base64, with which this instance signs records."""
+
+# --- Webhooks --------------------------------------------------------------------------------
+
+WEBHOOK_ALLOW_PRIVATE_HOSTS = env.list("WEBHOOK_ALLOW_PRIVATE_HOSTS", default=[])
+"""Networks (`10.1.0.0/16`) and host names (`ci.internal`) beyond the public internet that webhooks
+may be sent to. Their owners see the first bytes of each answer."""
+WEBHOOK_TIMEOUT_S = env.int("WEBHOOK_TIMEOUT_S", default=10)
+"""For one try: connecting, sending and the whole answer."""
+WEBHOOK_DAILY_LIMIT = env.int("WEBHOOK_DAILY_LIMIT", default=1000)
+"""What one webhook is sent within 24 hours; the rest is left out."""
+WEBHOOK_DELIVERY_DAYS = env.int("WEBHOOK_DELIVERY_DAYS", default=30)
+"""For how long deliveries are kept to look at and to send again."""
 
 # --- Logs ------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ class ContributionsConfig(AppConfig):
     verbose_name = "Contributions"
 
     def ready(self) -> None:
+        from contributions import receivers  # noqa: F401  (connects them)
         from contributions.portal.tabs import register_community_tab
         from contributions.pull_refs import PullRequestKeeper
         from hub.pull_requests import keep_pull_requests

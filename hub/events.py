@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -26,6 +26,28 @@ class RepoDeleted:
 
     repo_id: int
     full_name: str
+    actor_id: int | None
+    repo_type: str
+    namespace_id: int
+    is_private: bool
+
+
+@dataclass(frozen=True)
+class RepoRenamed:
+    """A repository has another id; the old one leads to it."""
+
+    repo_id: int
+    old_full_name: str
+    old_namespace_id: int
+    actor_id: int | None
+
+
+@dataclass(frozen=True)
+class RepoConfigured:
+    """Settings of a repository have changed; `config` has those by the protocol's words."""
+
+    repo_id: int
+    config: Mapping[str, Any]
     actor_id: int | None
 
 
@@ -49,14 +71,27 @@ class RefUpdated:
 
 
 @dataclass(frozen=True)
+class RefsUpdated:
+    """All that one commit, push or call did to refs: told once, beside a `RefUpdated` for each."""
+
+    repo_id: int
+    changes: tuple[RefUpdated, ...]
+    actor_id: int | None
+
+
+@dataclass(frozen=True)
 class DiscussionChanged:
-    """A discussion or pull request was opened, commented on, or changed in any other way."""
+    """A discussion or pull request was opened, commented on, or changed in any other way.
+
+    `comment_id` names the comment that was written, edited or hidden, if it was one.
+    """
 
     repo_id: int
     num: int
     is_pull_request: bool
     action: Literal["create", "comment", "update"]
     actor_id: int | None
+    comment_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +111,11 @@ class AccessRequestChanged:
 Event = (
     RepoCreated
     | RepoDeleted
+    | RepoRenamed
+    | RepoConfigured
     | LargeFilesDeleted
     | RefUpdated
+    | RefsUpdated
     | DiscussionChanged
     | AccessRequestChanged
 )

@@ -18,6 +18,7 @@ from contributions.models import (
     DiscussionEvent,
     DiscussionStatus,
     EventKind,
+    WebhookDelivery,
 )
 from contributions.texts import checked_comment, checked_title
 from hub import events
@@ -64,7 +65,7 @@ def add_comment(*, discussion: Discussion, text: str, acting_user: User) -> Disc
     take("comment", acting_user)
     with transaction.atomic():
         event = append_comment(discussion, text, acting_user)
-        announce(discussion, "comment", acting_user)
+        announce(discussion, "comment", acting_user, comment=event)
     return event
 
 
@@ -93,7 +94,7 @@ def edit_comment(*, event: DiscussionEvent, text: str, acting_user: User) -> Dis
             fresh.save(update_fields=["text", "edited_at"])
             link_attachments(fresh)
             _keep_html_soon(fresh)
-            announce(fresh.discussion, "update", acting_user)
+            announce(fresh.discussion, "update", acting_user, comment=fresh)
     return fresh
 
 
@@ -119,7 +120,7 @@ def hide_comment(*, event: DiscussionEvent, acting_user: User) -> DiscussionEven
             repo=discussion.repo,
             event=fresh.public_id,
         )
-        announce(discussion, "update", acting_user)
+        announce(discussion, "update", acting_user, comment=fresh)
     return fresh
 
 
@@ -164,7 +165,8 @@ def change_status(
         fresh = locked(discussion)
         _check_move(fresh, status)
         if comment:
-            append_comment(fresh, comment, acting_user)
+            said = append_comment(fresh, comment, acting_user)
+            announce(fresh, "comment", acting_user, comment=said)
         fresh.status = discussion.status = DiscussionStatus(status)
         fresh.save(update_fields=["status", "updated_at"])
         event = append_event(fresh, EventKind.STATUS_CHANGE, acting_user, status=status)
@@ -198,8 +200,8 @@ def next_number(repo: Repo, *, above: int = 0) -> int:
 
 def append_opening(discussion: Discussion, description: str, user: User) -> None:
     """The comment that a discussion begins with, and the news of it."""
-    append_comment(discussion, description, user)
-    announce(discussion, "create", user)
+    opening = append_comment(discussion, description, user)
+    announce(discussion, "create", user, comment=opening)
 
 
 def append_comment(discussion: Discussion, text: str, user: User | None) -> DiscussionEvent:
@@ -229,8 +231,15 @@ def append_event(
 
 
 def announce(
-    discussion: Discussion, action: Literal["create", "comment", "update"], user: User | None
+    discussion: Discussion,
+    action: Literal["create", "comment", "update"],
+    user: User | None,
+    *,
+    comment: DiscussionEvent | None = None,
 ) -> None:
+    """Tells it once the transaction commits. What was kept of a comment that is hidden now goes."""
+    if comment is not None and comment.is_hidden:
+        WebhookDelivery.objects.filter(comment_id=comment.public_id).update(payload="")
     events.emit(
         events.DiscussionChanged(
             repo_id=discussion.repo_id,
@@ -238,6 +247,7 @@ def announce(
             is_pull_request=discussion.is_pull_request,
             action=action,
             actor_id=user.pk if user else None,
+            comment_id=comment.public_id if comment else None,
         )
     )
 

@@ -133,7 +133,8 @@ def merge_pull_request(
             _merge_in_git(git, pull, acting_user)
         with transaction.atomic():
             if comment:
-                append_comment(pull, comment, acting_user)
+                said = append_comment(pull, comment, acting_user)
+                announce(pull, "comment", acting_user, comment=said)
             copy_refs(repo=repo, acting_user=acting_user, names={pull.base_ref})
     return _caught_up(pull, repo)
 

@@ -149,10 +149,17 @@ def copy_refs(
             )
         if rewritten:
             transaction.on_commit(git.forget_rewrite, robust=True)
-        for change in changes:
-            _audit(repo, acting_user, change)
-            events.emit(change)
+        _announce(repo, changes, acting_user)
     return changes
+
+
+def _announce(repo: Repo, changes: list[events.RefUpdated], user: User | None) -> None:
+    for change in changes:
+        _audit(repo, user, change)
+        events.emit(change)
+    if changes:
+        actor_id = user.pk if user else None
+        events.emit(events.RefsUpdated(repo.pk, tuple(changes), actor_id))
 
 
 def rebuild_copy(*, repo: Repo) -> list[events.RefUpdated]:

@@ -102,6 +102,7 @@ def _set_visibility(repo: Repo, is_private: bool, acting_user: User) -> None:
         )
         repo.is_private = is_private
         repo.save(update_fields=["is_private"])
+        events.emit(events.RepoConfigured(repo.pk, {"private": is_private}, acting_user.pk))
 
 
 def _set_gate(repo: Repo, gated: str, acting_user: User) -> None:
@@ -118,6 +119,8 @@ def _set_gate(repo: Repo, gated: str, acting_user: User) -> None:
         repo.gated = gated
         repo.save(update_fields=["gated"])
         index_repo(repo, body)
+        config = {"gated": gated or False}
+        events.emit(events.RepoConfigured(repo.pk, config, acting_user.pk))
 
 
 def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User) -> Repo:
@@ -148,6 +151,9 @@ def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User)
                 )
             old_id = f"{old_namespace.name}/{old_name}"
             record(verb="repo.moved", actor=acting_user, target=str(repo), repo=repo, old=old_id)
+            if old_id != repo.full_name:
+                moved = events.RepoRenamed(repo.pk, old_id, old_namespace.pk, acting_user.pk)
+                events.emit(moved)
     except IntegrityError:
         repo.namespace, repo.name = old_namespace, old_name
         raise Conflict(f"The repository {namespace.name}/{name} already exists.") from None
@@ -159,13 +165,19 @@ def delete_repo(*, repo: Repo, acting_user: User) -> None:
 
     Content in the store is kept; other repositories may use it, and collection removes the rest.
     """
-    path, repo_id, full_name = git_path(repo), repo.pk, repo.full_name
+    path = git_path(repo)
+    deleted = events.RepoDeleted(
+        repo_id=repo.pk,
+        full_name=repo.full_name,
+        actor_id=acting_user.pk,
+        repo_type=repo.repo_type,
+        namespace_id=repo.namespace_id,
+        is_private=repo.is_private,
+    )
     with transaction.atomic():
-        record(verb="repo.deleted", actor=acting_user, target=full_name, type=repo.repo_type)
+        record(verb="repo.deleted", actor=acting_user, target=repo.full_name, type=repo.repo_type)
         repo.delete()
-        events.emit(
-            events.RepoDeleted(repo_id=repo_id, full_name=full_name, actor_id=acting_user.pk)
-        )
+        events.emit(deleted)
         transaction.on_commit(lambda: shutil.rmtree(path, ignore_errors=True))
 
 

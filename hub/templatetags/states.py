@@ -49,6 +49,11 @@ LOOKS: dict[str, Look] = {
     "not_worse": Look(_("Not worse"), "check-circle", "good"),
     "worse": Look(_("Worse"), "arrow-down", "bad"),
     "cannot_tell": Look(_("Cannot tell"), "question-circle", "unsure"),
+    # webhooks
+    "waiting": Look(_("Waiting"), "hourglass-split", "wait"),
+    "retrying": Look(_("To be tried again"), "arrow-clockwise", "wait"),
+    "delivered": Look(_("Delivered"), "check-circle", "good"),
+    "switched_off": Look(_("Switched off"), "slash-circle", "plain"),
     # files and tensors of a difference
     "added": Look(_("Added"), "plus-lg", "good"),
     "deleted": Look(_("Deleted"), "trash", "bad"),

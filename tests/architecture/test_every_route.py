@@ -34,6 +34,7 @@ SAMPLES = {
     "token_id": "1", "prefix": "default",
     "xorb_hash": "cd" * 32, "file_hash": "cd" * 32, "chunk_hash": "cd" * 32,
     "event_id": "ab" * 12, "slug": "best-00000000000000000000abcd", "item_id": "1",
+    "webhook_id": "0" * 24, "delivery_id": "0" * 24,
     "run_id": "00000000-0000-4000-8000-000000000000", "task_id": "task", "tag": "v1", "num": "1",
     "status": "pending",
     "public_id": "x" * 32, "ending": "png",
@@ -74,6 +75,10 @@ EVERYONE = """
 """Pages and calls that anyone may GET."""
 
 SIGNED_IN = """
+    hf_webhooks settings_webhooks webhook_new
+    hf_webhook hf_webhook_enable hf_webhook_disable api_deliveries api_webhook_test api_send_again
+    webhook webhook_edit webhook_switch webhook_test webhook_delete webhook_delivery
+    webhook_send_again
     hf_whoami hf_create_repo hf_delete_repo hf_move_repo settings_profile settings_tokens
     token_revoke settings_organizations organization_create organization_settings member_add
     member_change member_remove new_repo hf_own_storage hf_organization_storage follow

@@ -65,7 +65,7 @@ def test_lists_of_models_and_datasets(xet_machine: Machine) -> None:
 
 
 def test_what_is_not_served_fails_in_words(xet_machine: Machine) -> None:
-    done = xet_machine.hf("webhooks", "ls", check=False)
+    done = xet_machine.hf("papers", "ls", check=False)
     assert done.returncode
     assert "does not serve" in done.stderr + done.stdout
 

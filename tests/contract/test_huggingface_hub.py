@@ -355,6 +355,51 @@ def test_many_small_files_in_one_call(xet_machine: Machine) -> None:
     assert result == [601, 608]
 
 
+def test_webhooks(xet_machine: Machine) -> None:
+    """S32 to S38, as each generation calls them."""
+    result = xet_machine.python(
+        """
+        from dataclasses import asdict
+        from huggingface_hub import __version__
+        api.create_repo("watched", private=True)
+        watched = [{"type": "user", "name": me}]
+        made = api.create_webhook(url="https://hooks.example/a", watched=watched,
+                                  domains=["repo"], secret="s3cret")
+        kept = api.update_webhook(made.id, url="https://hooks.example/b")
+        changed = api.update_webhook(
+            made.id, watched=[WebhookWatchedItem(type="model", name=f"{me}/watched")],
+            domains=["repo", "discussion"])
+        off = api.disable_webhook(made.id).disabled
+        on = api.enable_webhook(made.id).disabled
+        listed, one = api.list_webhooks(), api.get_webhook(made.id)
+        api.delete_webhook(made.id)
+        failed = []
+        calls = [lambda: api.get_webhook(made.id),
+                 lambda: api.create_webhook(url="http://127.0.0.2/x", watched=watched)]
+        if not __version__.startswith("0."):
+            calls.append(lambda: api.create_webhook(job_id="job", watched=watched))
+        for call in calls:
+            try:
+                call()
+            except Exception as error:
+                failed.append([error.response.status_code, str(error)])
+        result = dict(made=asdict(made), kept=asdict(kept), changed=asdict(changed), off=off, on=on,
+                      listed=[asdict(row) for row in listed], one=asdict(one), failed=failed,
+                      left=len(api.list_webhooks()))
+        """
+    )
+    me, made = xet_machine.user, result["made"]
+    assert (made["secret"], made["domains"], made["disabled"]) == ("s3cret", ["repo"], False)
+    assert result["kept"] == {**made, "url": "https://hooks.example/b", "secret": None}
+    watched = [{"type": "model", "name": f"{me}/watched"}]
+    domains = ["repo", "discussion"]
+    assert result["changed"] == {**result["kept"], "watched": watched, "domains": domains}
+    assert result["listed"] == [result["one"]] == [result["changed"]]
+    assert (result["off"], result["on"], result["left"]) == (True, False, 0)
+    assert [status for status, _ in result["failed"]] == [404, 400, 501][: len(result["failed"])]
+    assert "private network" in result["failed"][1][1]
+
+
 def test_read_only_token_can_read_and_not_write(xet_machine: Machine) -> None:
     token = xet_machine.site.create_token(xet_machine.user, scope="read")
     result = xet_machine.python(

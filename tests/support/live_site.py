@@ -222,6 +222,7 @@ class LiveSite:
             "WEB_GRACE_S": "2",
             "REMAP_SIGTERM": "SIGQUIT",
             "PYTHONUNBUFFERED": "1",
+            "WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
         }
         database = {"DATABASE_URL": database_url} if database_url else {}
         return {**kept, **own, **database, **extra}

@@ -352,7 +352,6 @@ def test_info_needs_few_queries(
         ("/single/resolve/main/config.json", 404, "RepoNotFound"),
         ("/api/spaces/a/b", 404, "RepoNotFound"),
         ("/api/kernels/a/b", 501, "NotImplemented"),
-        ("/api/settings/webhooks", 501, "NotImplemented"),
         ("/api/buckets/a/b", 501, "NotImplemented"),
         ("/api/nothing/of/the/kind", 501, "NotImplemented"),
         ("/datasets/guild/x.git/HEAD", 501, "NotImplemented"),
