@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from config.checks import GIT_MINIMUM, QUEUES, git_version
 from evaluation.models import Worker
+from hub.actions.unfinished import finish_writes
 from hub.models import Ref, Repo
 from hub.models.repo import DUE_CLUTTER
 from hub.site import git_of, git_path, store
@@ -66,6 +67,7 @@ def examine(*, repo_limit: int | None) -> Iterator[Finding]:
     yield from check_workers()
     yield from check_store()
     if all(finding.level != Level.FAIL for finding in database):
+        yield from check_writes()
         yield from check_git_copy(repo_limit=repo_limit)
         yield from check_upkeep()
         yield from check_content()
@@ -138,6 +140,20 @@ def check_store() -> Iterator[Finding]:
     else:
         mend = "Look at the disk or the store's own health before anything else is uploaded."
         yield Finding("store", Level.FAIL, "what was read is not what was written", mend)
+
+
+def check_writes() -> Iterator[Finding]:
+    """What a killed process left half done is finished here, as a worker does every minute."""
+    finished = finish_writes()
+    if finished.failed:
+        mend = "Look at the log; `git fsck` in the repository's folder says what is wrong with it."
+        text = "writes were cut off and cannot be finished: " + _names(sorted(finished.failed))
+        yield Finding("writes", Level.FAIL, text, mend)
+    elif finished.done:
+        text = "writes that were cut off have been finished: " + _names(sorted(finished.done))
+        yield Finding("writes", Level.OK, text)
+    else:
+        yield Finding("writes", Level.OK, "none was cut off")
 
 
 def check_git_copy(*, repo_limit: int | None) -> Iterator[Finding]:

@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-trending": {"task": "hub.tasks.refresh_trending", "schedule": 900.0},
     "refresh-facets": {"task": "hub.tasks.refresh_facets", "schedule": 900.0},
     "sweep-search": {"task": "hub.tasks.sweep_search", "schedule": 60.0},
+    "finish-writes": {"task": "hub.tasks.finish_writes", "schedule": 60.0},
     "sweep-uploads": {"task": "hub.tasks.sweep_uploads", "schedule": 3600.0},
     "sweep-devices": {"task": "hub.tasks.sweep_devices", "schedule": 3600.0},
     "measure-new-repos": {"task": "hub.tasks.measure_new_repos", "schedule": 600.0},

@@ -27,7 +27,12 @@ def _store(url: str, staging_dir: Path) -> Store:
 
 def git_path(repo: Repo) -> Path:
     """Folder of the repository's bare git repository; renaming does not move it."""
-    return Path(settings.GIT_ROOT) / repo.storage_key[:2] / f"{repo.storage_key}.git"
+    return git_folder(repo.storage_key)
+
+
+def git_folder(storage_key: str) -> Path:
+    """The same, of a repository that may have no row."""
+    return Path(settings.GIT_ROOT) / storage_key[:2] / f"{storage_key}.git"
 
 
 def incoming_path() -> Path:

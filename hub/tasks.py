@@ -84,6 +84,14 @@ def sweep_devices() -> None:
     devices.sweep_devices()
 
 
+@shared_task(ignore_result=True)
+def finish_writes() -> None:
+    """Finishes what processes began that died in the middle."""
+    from hub.actions import unfinished
+
+    unfinished.finish_writes()
+
+
 @shared_task(ignore_result=True, time_limit=COLLECTION_LIMIT_S)
 def collect_garbage() -> None:
     """Deletes stored bytes that nothing names any more, where the operator wants that."""

@@ -35,6 +35,7 @@ from hub.pull_requests import is_pull_ref, pull_number
 from hub.rates import take
 from hub.site import git_of, git_path
 from hub.storable import storable_text
+from hub.unfinished import noted
 from hub.vcs import CommitInfo, Ref, Repository
 from hub.vcs.errors import MergeConflict, ParentMoved, RepositoryBusy, VcsError
 from hub.vcs.refs import BRANCHES
@@ -82,7 +83,7 @@ def start_pull_request(
     repo, git = pull.repo, git_of(pull.repo)
     take("discussion", acting_user)
     pull.is_pull_request, pull.head_sha = True, pull.base_sha
-    with git.lock():
+    with noted(repo), git.lock():
         taken = max((int(ref.name) for ref in git.pull_refs() if ref.name.isdecimal()), default=0)
         made: Ref | None = None
         try:
@@ -123,20 +124,21 @@ def merge_pull_request(
     if comment:
         check_takes_comments(pull)
     repo, git = pull.repo, git_of(pull.repo)
-    with git.lock():
-        pull.refresh_from_db(fields=["status", "head_sha"])
-        was_merged = pull.status == DiscussionStatus.MERGED
-        copy_refs(repo=repo, acting_user=acting_user, names={pull.base_ref, pull.head_ref})
-        pull.refresh_from_db(fields=["status", "head_sha"])
-        if was_merged or pull.status != DiscussionStatus.MERGED:
-            _check_expected(pull, expected_head)
-            _merge_in_git(git, pull, acting_user)
-        with transaction.atomic():
-            if comment:
-                said = append_comment(pull, comment, acting_user)
-                announce(pull, "comment", acting_user, comment=said)
-            copy_refs(repo=repo, acting_user=acting_user, names={pull.base_ref})
-    return _caught_up(pull, repo)
+    with noted(repo):
+        with git.lock():
+            pull.refresh_from_db(fields=["status", "head_sha"])
+            was_merged = pull.status == DiscussionStatus.MERGED
+            copy_refs(repo=repo, acting_user=acting_user, names={pull.base_ref, pull.head_ref})
+            pull.refresh_from_db(fields=["status", "head_sha"])
+            if was_merged or pull.status != DiscussionStatus.MERGED:
+                _check_expected(pull, expected_head)
+                _merge_in_git(git, pull, acting_user)
+            with transaction.atomic():
+                if comment:
+                    said = append_comment(pull, comment, acting_user)
+                    announce(pull, "comment", acting_user, comment=said)
+                copy_refs(repo=repo, acting_user=acting_user, names={pull.base_ref})
+        return _caught_up(pull, repo)
 
 
 def mend_pull_request(*, pull: Discussion) -> Discussion:

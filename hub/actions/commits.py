@@ -17,6 +17,7 @@ from hub.models import Blob, Repo, RepoBlob, User
 from hub.pull_requests import check_takes_commits, is_pull_ref, pull_requests
 from hub.quotas import require_room
 from hub.site import git_of
+from hub.unfinished import writes_to_repo
 from hub.vcs import AddFile, AddPointer, CommitInfo, Operation, Repository
 from hub.vcs.errors import ParentMoved
 from hub.vcs.errors import RevisionNotFound as NoSuchRevision
@@ -66,6 +67,7 @@ class CommitResult:
     """Where the commit opened a pull request."""
 
 
+@writes_to_repo
 def commit_files(
     *,
     repo: Repo,
@@ -115,6 +117,7 @@ def commit_files(
     )
 
 
+@writes_to_repo
 def propose_files(
     *,
     repo: Repo,

@@ -19,6 +19,7 @@ from hub.models import Namespace, Repo, RepoBlob, User, XetFile
 from hub.names import validate_repo_name
 from hub.quotas import require_room, require_room_locked
 from hub.site import git_of, git_path
+from hub.unfinished import noted
 from hub.xet.chunk_ranges import used_chunks
 from hub.xet.content import find_xorbs
 
@@ -46,11 +47,19 @@ def duplicate_repo(
     conflict = Conflict(f"The repository {namespace.name}/{name} already exists.")
     if Repo.objects.named(repo.repo_type, namespace.name, name).exists():
         raise conflict
+    with noted(repo, owns_folder=True):
+        _copy(source, repo, acting_user, conflict)
+        rebuild_copy(repo=repo)
+    return repo
+
+
+def _copy(source: Repo, repo: Repo, acting_user: User, conflict: Conflict) -> None:
+    """The folder and the rows, or neither."""
     try:
         git_of(source).copy_to(git_path(repo))
         with transaction.atomic():
             repo.save()
-            drop_redirects(repo.repo_type, namespace.name, name)
+            drop_redirects(repo.repo_type, repo.namespace.name, repo.name)
             link_contents(source=source, target=repo, oids=git_of(repo).large_oids())
             record(
                 verb="repo.duplicated", actor=acting_user, target=str(repo), repo=repo,
@@ -62,8 +71,6 @@ def duplicate_repo(
         if isinstance(error, IntegrityError):
             raise conflict from None
         raise
-    rebuild_copy(repo=repo)
-    return repo
 
 
 def link_contents(*, source: Repo, target: Repo, oids: Collection[str]) -> set[str]:

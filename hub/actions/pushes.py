@@ -22,6 +22,7 @@ from hub.models import Repo
 from hub.pull_requests import check_takes_commits, is_pull_ref
 from hub.quotas import require_room
 from hub.site import git_of, git_path, incoming_path
+from hub.unfinished import writes_to_repo
 from hub.vcs import Repository
 from hub.vcs.errors import InvalidRefName
 from hub.vcs.gitprocess import ProcessLimits
@@ -34,6 +35,7 @@ _GRACE_S = 3600
 _NOT_HERE = "this repository was never sent the content; run: git lfs push --all origin"
 
 
+@writes_to_repo
 def receive_push(*, repo: Repo, moves: Sequence[RefMove], pack: Readable, actor: Actor) -> None:
     """Moves the refs to what the pack brings: all of them, or none and nothing is kept.
 

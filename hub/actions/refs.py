@@ -17,6 +17,7 @@ from hub.errors import PermissionDenied, RevisionNotFound
 from hub.models import Ref, Repo, User
 from hub.pull_requests import check_takes_commits, pull_requests
 from hub.site import git_of
+from hub.unfinished import writes_to_repo
 from hub.vcs import CommitInfo, Repository
 from hub.vcs import errors as vcs_errors
 from hub.vcs.names import validate_ref_name
@@ -38,6 +39,7 @@ def branch_ref(git: Repository, revision: str) -> str:
     return full_name
 
 
+@writes_to_repo
 def create_branch(*, repo: Repo, branch: str, starting_point: str | None, acting_user: User) -> Ref:
     """A new branch at `starting_point` (a branch, tag or commit; the default branch if None).
 
@@ -53,6 +55,7 @@ def create_branch(*, repo: Repo, branch: str, starting_point: str | None, acting
     return repo.refs.get(name=BRANCHES + branch)
 
 
+@writes_to_repo
 def delete_branch(*, repo: Repo, branch: str, acting_user: User) -> None:
     """Removes a branch; its commits stay reachable by id until git collects them.
 
@@ -65,6 +68,7 @@ def delete_branch(*, repo: Repo, branch: str, acting_user: User) -> None:
     _delete_ref(repo, BRANCHES + branch, acting_user)
 
 
+@writes_to_repo
 def create_tag(
     *, repo: Repo, tag: str, revision: str, message: str | None, acting_user: User
 ) -> Ref:
@@ -85,11 +89,13 @@ def create_tag(
     return repo.refs.get(name=TAGS + tag)
 
 
+@writes_to_repo
 def delete_tag(*, repo: Repo, tag: str, acting_user: User) -> None:
     """Removes a tag. Raises: RefNotFound (vcs)."""
     _delete_ref(repo, TAGS + tag, acting_user)
 
 
+@writes_to_repo
 def squash_history(*, repo: Repo, revision: str, message: str, acting_user: User) -> CommitInfo:
     """Replaces the history of a branch or pull request ref by one commit with its present files.
 

@@ -17,6 +17,7 @@ from hub.models import Namespace, Ref, Repo, RepoRedirect, RepoType, User
 from hub.names import validate_repo_name
 from hub.quotas import require_room
 from hub.site import git_of, git_path
+from hub.unfinished import noted
 from hub.usage import repo_logical_bytes
 from hub.vcs import Repository
 from hub.vcs.operations import AddFile
@@ -54,24 +55,10 @@ def create_repo(
     validate_repo_name(name)
     repo = Repo(repo_type=repo_type, namespace=namespace, name=name, is_private=is_private)
     repo.creator = acting_user
-    try:
-        with transaction.atomic():
-            repo.save()
-            drop_redirects(repo_type, namespace.name, name)
-            head = _init_git(repo, acting_user, sdk)
-            Ref.objects.create(repo=repo, name=DEFAULT_REF, commit_sha=head)
-            repo.head_sha, repo.size_bytes = head, git_of(repo).content_bytes(head)
-            repo.save(update_fields=["head_sha", "size_bytes"])
-            index_repo(repo, card_body="")
-            record(verb="repo.created", actor=acting_user, target=str(repo), repo=repo)
-            events.emit(events.RepoCreated(repo_id=repo.pk, actor_id=acting_user.pk))
-    except IntegrityError:
-        raise Conflict(f"You already created this repo: {namespace.name}/{name}.") from None
-    except BaseException:
-        shutil.rmtree(git_path(repo), ignore_errors=True)
-        raise
-    if sdk:
-        refresh_repo_metadata(repo, repo.head_sha)
+    with noted(repo, owns_folder=True):
+        _make(repo, sdk, acting_user)
+        if sdk:
+            refresh_repo_metadata(repo, repo.head_sha)
     return repo
 
 
@@ -174,11 +161,31 @@ def delete_repo(*, repo: Repo, acting_user: User) -> None:
         namespace_id=repo.namespace_id,
         is_private=repo.is_private,
     )
-    with transaction.atomic():
+    with noted(repo, owns_folder=True), transaction.atomic():
         record(verb="repo.deleted", actor=acting_user, target=repo.full_name, type=repo.repo_type)
         repo.delete()
         events.emit(deleted)
         transaction.on_commit(lambda: shutil.rmtree(path, ignore_errors=True))
+
+
+def _make(repo: Repo, sdk: str, acting_user: User) -> None:
+    """The row and the folder, or neither."""
+    try:
+        with transaction.atomic():
+            repo.save()
+            drop_redirects(repo.repo_type, repo.namespace.name, repo.name)
+            head = _init_git(repo, acting_user, sdk)
+            Ref.objects.create(repo=repo, name=DEFAULT_REF, commit_sha=head)
+            repo.head_sha, repo.size_bytes = head, git_of(repo).content_bytes(head)
+            repo.save(update_fields=["head_sha", "size_bytes"])
+            index_repo(repo, card_body="")
+            record(verb="repo.created", actor=acting_user, target=str(repo), repo=repo)
+            events.emit(events.RepoCreated(repo_id=repo.pk, actor_id=acting_user.pk))
+    except IntegrityError:
+        raise Conflict(f"You already created this repo: {repo.full_name}.") from None
+    except BaseException:
+        shutil.rmtree(git_path(repo), ignore_errors=True)
+        raise
 
 
 def signature_of(user: User) -> Signature:
