@@ -14,8 +14,10 @@ from hub.actions.xorb_links import relink_xorbs
 from hub.errors import InvalidInput
 from hub.models import Repo, RepoBlob, User
 from hub.site import git_of
+from hub.unfinished import writes_to_repo
 
 
+@writes_to_repo
 def delete_large_files(
     *, repo: Repo, oids: Collection[str], rewrite_history: bool, acting_user: User
 ) -> None:

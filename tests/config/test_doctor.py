@@ -145,5 +145,5 @@ def test_command_reports_as_json_and_by_its_exit_status(settings):
     report = json.loads(out.getvalue())
     assert report["level"] == "fail"
     checks = {row["check"] for row in report["findings"]}
-    assert {"database", "broker", "workers", "store", "git copy", "git", "disk"} <= checks
+    assert {"database", "broker", "workers", "store", "writes", "git copy", "git", "disk"} <= checks
     assert all(row["mend"] for row in report["findings"] if row["level"] != "ok")

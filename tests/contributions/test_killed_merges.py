@@ -1,4 +1,5 @@
-"""A server killed while a pull request is opened or merged: told once, and done when asked again."""
+"""A server killed while a pull request is opened or merged: told once, and done when
+asked again."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ def test_commit_as_pull_request(cast: Cast) -> None:
         repo = make_repo(cast.owner, files={"a.txt": "one\n"})
         path = f"{repo.api_path}/commit/main?create_pr=1"
         lines = [header("Propose"), file_line("new.txt", b"x")]
-        killed_at(point, lambda path=path: api.commit(path, lines))
+        killed_at(point, lambda path=path, lines=lines: api.commit(path, lines))
         shown = api.get(f"{repo.api_path}/discussions").json()["discussions"]
         assert len(shown) <= 1, point
         answer = api.commit(path, lines)
