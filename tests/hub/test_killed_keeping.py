@@ -195,7 +195,7 @@ def test_plain_copies_that_are_dropped(ada: User) -> None:
 
 
 FOR_GOOD = """
-after hub.vcs.repository.rewriting.without_large_files
+after hub.vcs.large_files.rewriting.without_large_files
 after hub.vcs.refs.compare_and_swap
 after hub.vcs.refs.compare_and_swap #2
 before hub.actions.large_files.record
