@@ -13,9 +13,11 @@ All carry `X-Error-Code` and `X-Error-Message`.
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any, TypeVar
 
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions as drf
@@ -30,6 +32,8 @@ from hub.vcs import errors as vcs_errors
 
 AnyResponse = TypeVar("AnyResponse", bound=HttpResponse)
 LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
+_DISK_FULL = "53100"
+"""PostgreSQL's state for it."""
 _BASIC = 'Basic realm="access token", charset="UTF-8"'
 """What git and git-lfs need to see before they send a password, which is the token."""
 _GIT_PATH = re.compile(r"\.git(/|$)|/info/(refs|lfs)|/git-(upload|receive)-pack$")
@@ -48,7 +52,17 @@ def to_hub_error(error: Exception) -> errors.HubError | None:
         if isinstance(error, kind):
             translated: errors.HubError = make(error)
             return translated
-    return None
+    return errors.StorageFull() if _is_for_want_of_space(error) else None
+
+
+def _is_for_want_of_space(error: Exception) -> bool:
+    """Whether a disk is full, or the database's."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OperationalError):
+        is_postgres_full = getattr(error.__cause__, "sqlstate", None) == _DISK_FULL
+        return is_postgres_full or "database or disk is full" in str(error)
+    return False
 
 
 def _with_text(target: type[errors.HubError]) -> Any:

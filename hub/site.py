@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from hub.models import Repo
 from hub.storage import Store
+from hub.vanished import not_found_if_deleted
 from hub.vcs import Repository
 
 
@@ -41,7 +42,9 @@ def incoming_path() -> Path:
 
 
 def git_of(repo: Repo) -> Repository:
-    return Repository(git_path(repo))
+    """Its git repository. Raises: RepoNotFound where `repo` was deleted meanwhile."""
+    with not_found_if_deleted(repo):
+        return Repository(git_path(repo))
 
 
 def base_url(request: HttpRequest | Request | None = None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -20,6 +20,7 @@ from django.conf import settings
 
 from hub.errors import HubError
 from hub.models import Repo
+from hub.vanished import not_found_if_deleted
 from hub.vcs.errors import VcsError
 from hub.vcs.pack import no_space_as_domain_error
 
@@ -48,7 +49,8 @@ def noted(repo: Repo, *, owns_folder: bool = False) -> Iterator[None]:
     with ExitStack() as held:
         path = _make_note(held, repo.storage_key, _FOLDER if owns_folder else _COPY)
         try:
-            yield
+            with nullcontext() if owns_folder else not_found_if_deleted(repo):
+                yield
         except (HubError, VcsError):
             path.unlink(missing_ok=True)
             raise

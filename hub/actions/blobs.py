@@ -17,6 +17,7 @@ from hub.models import Blob, Repo, RepoBlob
 from hub.quotas import require_room_locked
 from hub.site import store
 from hub.storage import Received
+from hub.vanished import not_found_if_deleted
 
 PARTS_PREFIX = "uploads"
 """Where parts of uploads wait in the store, below `uploads/<upload id>/<number>`."""
@@ -32,6 +33,7 @@ def register_blob(*, repo: Repo, received: Received) -> Blob:
 
     Raises:
         QuotaExceeded: other uploads of the owner were faster.
+        RepoNotFound: the repository was deleted meanwhile.
         StorageFull, StorageUnavailable: nothing was registered.
     """
     key = Blob(sha256=received.sha256).store_key
@@ -46,7 +48,7 @@ def register_blob(*, repo: Repo, received: Received) -> Blob:
         "conversion_failures": 0,
         "conversion_failed_at": None,
     }
-    with transaction.atomic():
+    with not_found_if_deleted(repo), transaction.atomic():
         blob, _ = Blob.objects.select_for_update().update_or_create(
             sha256=received.sha256, defaults=facts
         )

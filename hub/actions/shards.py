@@ -17,6 +17,7 @@ from hub.errors import InvalidInput, TooLarge
 from hub.models import Blob, Repo, RepoBlob, XetFile, Xorb, XorbChunk
 from hub.quotas import require_room, require_room_locked
 from hub.usage import linked_oids
+from hub.vanished import not_found_if_deleted
 from hub.xet.checking import CheckedFile, Progress, ShardCheck
 from hub.xet.chunk_ranges import used_chunks
 from hub.xet.content import XetReader, find_xorbs, index_lookup
@@ -56,6 +57,7 @@ def register_shard(
     Raises:
         InvalidInput: the shard breaks the format, claims what is not true, or names xorbs that
             this site does not have. Nothing was changed.
+        RepoNotFound: the repository was deleted meanwhile.
         QuotaExceeded: the owner of the repository may not hold that much.
     """
     try:
@@ -128,7 +130,7 @@ def _record(
     grants_right: bool,
 ) -> bool:
     """Write the rows of checked files, in one transaction; whether any is new for `repo`."""
-    with transaction.atomic():
+    with not_found_if_deleted(repo), transaction.atomic():
         _lock_xorbs(xorb_ids)
         if not grants_right:
             files = _still_held(repo, files)

@@ -5,7 +5,7 @@ Source: RFC 9110, sections 13 (conditional requests) and 14 (ranges).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from django.conf import settings
 from django.http import (
@@ -76,7 +76,16 @@ def _stream(content: Content, start: int, end: int) -> HttpResponseBase:
         return response
     if end - start <= BLOCK_BYTES:
         return HttpResponse(b"".join(content.stream(start, end)))
-    return StreamingHttpResponse(content.stream(start, end))
+    pieces = content.stream(start, end)
+    first = next(pieces, b"")  # what cannot be read is told before the status has gone out
+    return StreamingHttpResponse(_from_first(first, pieces))
+
+
+def _from_first(
+    first: bytes | bytearray, rest: Iterator[bytes | bytearray]
+) -> Iterator[bytes | bytearray]:
+    yield first
+    yield from rest
 
 
 def _wanted_range(

@@ -64,19 +64,21 @@ class Repository(CommitPairs, LargeFiles):
 
         Raises:
             FileExistsError: something is at the path.
+            RepositoryFull
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise FileExistsError(path)
-        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
-        try:
-            pygit2.init_repository(os.fspath(temporary), bare=True, initial_head=default_branch)
-            temporary.chmod(0o755)
-            temporary.rename(path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        with no_space_as_domain_error():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
+            try:
+                pygit2.init_repository(os.fspath(temporary), bare=True, initial_head=default_branch)
+                temporary.chmod(0o755)
+                temporary.rename(path)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
         return cls(path)
 
     @contextlib.contextmanager
