@@ -14,8 +14,8 @@ from django.test import Client
 from django.utils import timezone
 
 from hub.actions.blobs import sweep_uploads
-from hub.actions.collection import collect_garbage
 from hub.actions.conversion import convert_repo
+from hub.actions.garbage import collect_garbage
 from hub.actions.large_files import delete_large_files
 from hub.actions.plain_copies import drop_plain_copies, make_plain_copy
 from hub.actions.refs import create_branch, delete_branch
@@ -104,13 +104,13 @@ def new_branch(repo: Repo) -> str:
 
 
 COLLECTIONS = """
-before hub.actions.collection._drop_due
-before hub.actions.collection.Blob.delete
-before hub.actions.collection.Xorb.delete
+before hub.actions.garbage._drop_due
+before hub.actions.garbage.Blob.delete
+before hub.actions.garbage.Xorb.delete
 before hub.storage.Store.delete
 after hub.storage.Store.delete
 after hub.storage.Store.delete #2
-after hub.actions.collection._delete_orphan_xorb
+after hub.actions.garbage._delete_orphan_xorb
 """
 
 
