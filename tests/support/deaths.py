@@ -15,14 +15,13 @@ import subprocess
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.cache import cache
 from django.db import connections
 
-from hub.models import Repo
-from hub.site import git_path
-from hub.xet import content
+if TYPE_CHECKING:
+    from hub.models import Repo
 
 _CHILD_LIMIT_S = 60
 
@@ -40,8 +39,11 @@ class Point(NamedTuple):
         assert moment in {"before", "after"}, text
         return cls(moment, target, int(rest[0].removeprefix("#")) if rest else 1)
 
-    def arm(self, is_due: Callable[[], bool] = lambda: True) -> None:
+    def arm(
+        self, is_due: Callable[[], bool] = lambda: True, end: Callable[[], None] | None = None
+    ) -> None:
         """From now on this process ends there, if `is_due` says so at that moment."""
+        end = end or die
         owner_name, _, name = self.target.rpartition(".")
         owner = pkgutil.resolve_name(owner_name)
         original, calls = getattr(owner, name), []
@@ -53,10 +55,10 @@ class Point(NamedTuple):
             calls.append(1)
             is_here = len(calls) == self.call
             if is_here and self.moment == "before":
-                die()
+                end()
             result = original(*args, **kwargs)
             if is_here:
-                die()
+                end()
             return result
 
         setattr(owner, name, mortal)
@@ -79,6 +81,8 @@ def killed_at(point: str, call: Callable[[], Any]) -> None:
 
 
 def _live_until(point: str, call: Callable[[], Any]) -> None:
+    from hub.xet import content
+
     faulthandler.dump_traceback_later(_CHILD_LIMIT_S, exit=True)
     content._executor.cache_clear()  # its threads stayed with the parent
     try:
@@ -93,6 +97,7 @@ def _live_until(point: str, call: Callable[[], Any]) -> None:
 def assert_doctor_is_content(*repos: Repo) -> None:
     """Nothing is wrong with the data, by the checks of `manage.py doctor` and by git's own."""
     from config.doctor import Level, check_content, check_git_copy, check_store, check_writes
+    from hub.site import git_path
 
     findings = [*check_store(), *check_writes()]
     findings += [*check_git_copy(repo_limit=None), *check_content()]
