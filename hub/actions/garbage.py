@@ -236,6 +236,8 @@ def _collect_orphans(run: _Run, tally: Tally) -> None:
         (BLOBS_PREFIX, _known_blobs, _delete_orphan_blob),
         (QUARANTINE_PREFIX, lambda names: set(), _delete_aside),
     ]
+    if run.is_applied:
+        store().drop_unfinished(run.cutoff)
     for prefix, known_among, delete in kinds:
         for item in _strangers(prefix, known_among, run):
             name = item.key.rsplit("/", 1)[-1]

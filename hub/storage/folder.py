@@ -101,6 +101,15 @@ class Folder:
                     if not name.startswith(_TEMPORARY):
                         yield self._describe(path)
 
+    def drop_unfinished(self, before: datetime) -> int:
+        count = 0
+        for path in self._root.rglob(f"{_TEMPORARY}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+                    count += 1
+        return count
+
     def local_path(self, key: str) -> Path | None:
         self.size(key)
         return self._path(key)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -126,6 +127,10 @@ class Store:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """All objects whose key starts with the prefix as a folder, in no set order."""
         return self._backend.list(_checked(prefix.rstrip("/")) if prefix else "")
+
+    def drop_unfinished(self, before: datetime) -> int:
+        """Remove what writers left that were killed before their bytes had a key; how many."""
+        return self._backend.drop_unfinished(before)
 
     def local_path(self, key: str) -> Path | None:
         """The file that holds the content, for sendfile; None when it is not on this machine.

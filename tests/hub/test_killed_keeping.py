@@ -233,3 +233,22 @@ def fetched_oid(repo: Repo) -> str:
     pointer = git_of(repo).entry(head, "a.bin").lfs
     assert pointer is not None
     return pointer.oid
+
+
+def test_bytes_that_never_got_their_key_are_collected(db: None) -> None:
+    killed_at(
+        "before hub.storage.folder.os.fdatasync", lambda: store().put_bytes("a/b", b"x" * 100)
+    )
+    [left] = [path for path in store_folder().rglob("*") if path.is_file()]
+    assert list(store().list()) == []
+    now = timezone.now()
+    collect_garbage(is_applied=True, now=now + 27 * DAY)
+    assert left.exists(), "somebody may still be writing it"
+    collect_garbage(is_applied=True, now=now + 29 * DAY)
+    assert not left.exists()
+    store().put_bytes("a/b", b"whole")
+    assert store().read("a/b") == b"whole"
+
+
+def store_folder() -> Path:
+    return Path(settings.STORAGE_URL.removeprefix("file://"))
