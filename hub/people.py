@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from allauth.account.models import EmailAddress
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from hub.access import visible_repos
 from hub.auth import Actor
@@ -23,6 +24,19 @@ class Activity:
     is_new: bool
     times: int
     when: datetime
+
+
+def email_is_verified(user: str) -> Exists:
+    """Whether the user's present address is known to be theirs; `user` is the path to the user."""
+    address = OuterRef(f"{user}__email")
+    known = EmailAddress.objects.filter(user=OuterRef(user), verified=True, email__iexact=address)
+    return Exists(known)
+
+
+def is_email_verified(user: User) -> bool:
+    """The same of one user."""
+    known = EmailAddress.objects.filter(user=user, verified=True, email__iexact=user.email)
+    return bool(user.email) and known.exists()
 
 
 def repo_counts(actor: Actor, namespace: Namespace) -> dict[str, int]:

@@ -20,14 +20,18 @@ def link_xorbs(repo: Repo, used: Mapping[int, Ranges]) -> None:
         rows = [RepoXorb(repo=repo, xorb_id=pk, used=pack_ranges(used[pk])) for pk in some]
         RepoXorb.objects.bulk_create(rows, ignore_conflicts=True)
         links = RepoXorb.objects.select_for_update().filter(repo=repo, xorb_id__in=some)
-        grown = [link for link in links.order_by("pk") if _grow(link, used[link.xorb_id])]
-        RepoXorb.objects.bulk_update(grown, ["used"])
+        found = list(links.order_by("xorb_id"))
+        RepoXorb.objects.bulk_update([n for n in found if _grow(n, used[n.xorb_id])], ["used"])
+        # A row that was there a moment ago and is not: `relink_xorbs` found it idle just then.
+        lost = set(some) - {link.xorb_id for link in found}
+        RepoXorb.objects.bulk_create([row for row in rows if row.xorb_id in lost])
 
 
 def relink_xorbs(repo: Repo) -> None:
     """Forgets what no file of the repository uses any more, after rights to files have gone."""
     with transaction.atomic():
-        links = list(repo.xorb_links.select_for_update(of=("self",)).select_related("xorb"))
+        found = repo.xorb_links.select_for_update(of=("self",)).select_related("xorb")
+        links = list(found.order_by("xorb_id"))  # in the order of `link_xorbs`
         files = XetFile.objects.filter(repo_links__repo=repo).values_list("terms", flat=True)
         used = _by_text(files.iterator(chunk_size=_ROWS_AT_ONCE))
         idle = [link.pk for link in links if link.xorb.hash not in used]

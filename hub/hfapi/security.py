@@ -16,8 +16,17 @@ def repo_status(repo: Repo, commit_sha: str) -> dict[str, Any]:
 
 
 def file_statuses(
-    repo: Repo, commit_sha: str, entries: Sequence[TreeEntry]
+    repo: Repo, commit_sha: str, entries: Sequence[TreeEntry], *, is_open: bool = True
 ) -> dict[str, dict[str, Any]]:
-    """`securityFileStatus` by path, of the files among `entries`."""
+    """`securityFileStatus` by path, of the files among `entries`.
+
+    Args:
+        is_open: whether what was read out of the files, such as a pickle's imports, may be told.
+    """
     statuses = entry_statuses(repo, commit_sha, entries)
-    return {path: status.to_api() for path, status in statuses.items()}
+    told = {path: status.to_api() for path, status in statuses.items()}
+    if not is_open:
+        for status in told.values():
+            if status["pickleImportScan"] is not None:
+                status["pickleImportScan"]["pickleImports"] = []
+    return told

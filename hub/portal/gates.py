@@ -25,6 +25,7 @@ from hub.actions.gates import (
 )
 from hub.errors import InvalidInput, NotFound
 from hub.models import AccessRequest, RequestStatus
+from hub.people import email_is_verified
 from hub.portal.gate_box import ask_form
 from hub.portal.gate_forms import DecisionForm, GrantForm
 from hub.portal.repo_page import RepoPage, open_page
@@ -33,6 +34,8 @@ from hub.portal.tabs import repo_page_url
 from hub.queries import Page
 
 PAGE_SIZE = 50
+_HEAD = ["user", "fullname", "email", "email_verified", "status", "requested", "decided"]
+_HEAD += ["decided_by", "reason"]
 _FORMULA = re.compile(r"(^|[;\t\r\n])(\s*[=+\-@])")
 """What a spreadsheet takes for a formula; in some countries `;` begins a new cell."""
 
@@ -156,7 +159,9 @@ def _page_of(page: RepoPage, status: str) -> Page[AccessRequest]:
     if not after.isdecimal() or len(after) > 18:
         raise InvalidInput("This page address is not valid: start again from the first.")
     found = page.repo.access_requests.filter(status=status, pk__gt=int(after))
-    rows = list(found.select_related("user", "decided_by").order_by("pk")[: PAGE_SIZE + 1])
+    found = found.annotate(email_is_verified=email_is_verified("user"))
+    found = found.select_related("user", "decided_by").order_by("pk")
+    rows: list[AccessRequest] = [*found[: PAGE_SIZE + 1]]
     shown = rows[:PAGE_SIZE]
     return Page(shown, str(shown[-1].pk) if len(rows) > PAGE_SIZE else None)
 
@@ -171,9 +176,9 @@ def _outcome(decided: AccessRequest) -> str:
 
 def _lines(page: RepoPage) -> Iterator[str]:
     asked = page.repo.access_requests.select_related("user", "decided_by").order_by("pk")
+    asked = asked.annotate(email_is_verified=email_is_verified("user"))
     labels = dict.fromkeys(label for fields in asked.values_list("fields") for label in fields[0])
-    head = ["user", "fullname", "email", "status", "requested", "decided", "decided_by", "reason"]
-    yield _line([*head, *labels])
+    yield _line([*_HEAD, *labels])
     for each in asked.iterator(chunk_size=500):
         yield _line([*_cells(each), *(each.fields.get(label, "") for label in labels)])
 
@@ -184,6 +189,7 @@ def _cells(asked: AccessRequest) -> list[Any]:
         user.username,
         user.get_full_name(),
         user.email if asked.shares_email else "",
+        "yes" if asked.shares_email and getattr(asked, "email_is_verified", False) else "no",
         asked.status,
         asked.created_at.isoformat(timespec="seconds"),
         asked.decided_at.isoformat(timespec="seconds") if asked.decided_at else "",

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 
 from hub.actions.gates import decide_request, request_access
 from hub.cards.gate import gate_card
@@ -286,3 +287,22 @@ def test_the_report_has_every_answer_and_no_formula(cast: Cast) -> None:
     assert rejected["email"] == "sten@example.org"
     assert (rejected["status"], rejected["reason"]) == ("rejected", 'a "b", c')
     assert (rejected["Company"], rejected["I agree"]) == ("'=cmd()", "True")
+
+
+def test_addresses_that_nobody_verified_are_marked(cast: Cast) -> None:
+    repo = gated(cast)
+    request_access(repo=repo, fields={}, acting_user=cast.stranger)
+    base, owner = f"{repo.url_path}/access-requests", cast.web_client("owner")
+
+    def told() -> tuple[bool, str, bool]:
+        rows = list(
+            csv.DictReader(io.StringIO(owner.get(f"{base}/report.csv").getvalue().decode()))
+        )
+        me = cast.api_client("stranger").get("/api/whoami-v2").json()
+        is_marked = "not verified" in owner.get(base).content.decode()
+        return is_marked, rows[0]["email_verified"], me["emailVerified"]
+
+    assert told() == (True, "no", False)
+    address = {"user": cast.stranger, "email": cast.stranger.email.upper()}
+    EmailAddress.objects.create(**address, verified=True)
+    assert told() == (False, "yes", True)

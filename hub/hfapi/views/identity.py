@@ -10,6 +10,7 @@ from hub.auth import Actor
 from hub.hfapi.base import HubView
 from hub.hfapi.serializers import date_text
 from hub.models import Membership, TokenScope
+from hub.people import is_email_verified
 
 _ROLES = {
     TokenScope.READ: "read",
@@ -29,7 +30,7 @@ class WhoAmI(HubView):
                 "name": user.username,
                 "fullname": user.get_full_name(),
                 "email": user.email or None,
-                "emailVerified": bool(user.email),
+                "emailVerified": is_email_verified(user),
                 "isPro": False,
                 "canPay": False,
                 "orgs": [_organization(row) for row in memberships],

@@ -103,7 +103,7 @@ def _rows(
     if not expand:
         return [tree_entry(entry, xet_hashes=hashes, with_digests=is_open) for entry in entries]
     commits = git.last_commits(commit_sha, [entry.path for entry in entries])
-    security = file_statuses(repo, commit_sha, entries)
+    security = file_statuses(repo, commit_sha, entries, is_open=is_open)
     return [
         tree_entry(
             entry,
