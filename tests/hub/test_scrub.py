@@ -76,7 +76,7 @@ def get(name: str):
 
 def body_of(answer) -> bytes:
     """All of an answer; the file behind it is closed, but not the connection to the database."""
-    data = b"".join(answer.streaming_content)
+    data = answer.getvalue()
     if file := getattr(answer, "file_to_stream", None):
         file.close()
     return data

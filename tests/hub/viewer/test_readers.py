@@ -122,7 +122,8 @@ def test_text_files_are_read_only_as_far_as_the_first_page() -> None:
     answer = shelf.ask("csv")
     assert (len(answer["rows"]), answer["num_rows_total"]) == (100, None)
     assert answer["partial"] is True
-    assert shelf.bytes_read < 12_000_000
+    # pyarrow reads up to 32 blocks ahead in a thread of its own, as far as it gets meanwhile.
+    assert shelf.bytes_read < 50_000_000
     with pytest.raises(DataError) as caught:
         shelf.ask("csv", offset=200_000_000, limits=Limits(read_bytes=5_000_000))
     assert caught.value.code == "OutOfReach"
