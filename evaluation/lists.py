@@ -12,7 +12,6 @@ from django.db.models import Count, Q
 from evaluation.access import find_benchmark
 from evaluation.errors import BenchmarkNotFound
 from evaluation.models import Benchmark, BenchmarkVersion, Run
-from evaluation.models.visibility import readable_repos
 from hub.access import get_repo_for_read
 from hub.auth import Actor
 from hub.errors import InvalidInput
@@ -28,7 +27,7 @@ def benchmark_list(
     actor: Actor, *, search: str = "", task_type: str = "", limit: int = 500
 ) -> list[Benchmark]:
     """Active benchmarks that `actor` may see, by name; `n_models` counts models they may see."""
-    seen = Q(current__entries__model_repo__in=readable_repos(actor))
+    seen = Q(current__entries__model_repo__in=actor.visible_repos())
     found = (
         Benchmark.objects.active()
         .visible_to(actor)

@@ -131,10 +131,7 @@ def get_namespace_for_create(actor: Actor, name: str | None) -> Namespace:
 
 def visible_repos(actor: Actor) -> QuerySet[Repo]:
     """All repositories that `actor` may read: for lists, where no name is named."""
-    repos = Repo.objects.visible_to(actor.user)
-    if actor.token is None or actor.token.scope != TokenScope.FINE_GRAINED:
-        return repos
-    return repos.filter(Q(is_private=False) | Q(pk__in=actor.token.grants.values("repo_id")))
+    return actor.visible_repos()
 
 
 def repos_open_to(actor: Actor) -> QuerySet[Repo]:

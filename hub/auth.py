@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from hub.errors import AuthenticationRequired, InvalidToken
-from hub.models import AccessToken, User
+from hub.models import AccessToken, Repo, TokenScope, User
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -31,6 +32,13 @@ class Actor:
 
     user: User | None = None
     token: AccessToken | None = None
+
+    def visible_repos(self) -> QuerySet[Repo]:
+        """All repositories that the caller may see, for lists, where no name is named."""
+        repos = Repo.objects.visible_to(self.user)
+        if self.token is None or self.token.scope != TokenScope.FINE_GRAINED:
+            return repos
+        return repos.filter(Q(is_private=False) | Q(pk__in=self.token.grants.values("repo_id")))
 
     def require_user(self) -> User:
         """The user; `AuthenticationRequired` for an anonymous caller."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import models
 
-from evaluation.models.visibility import readable_repos
 from evaluation.task_types import title_of
 from hub.auth import Actor
 from hub.models import Repo
@@ -26,7 +25,7 @@ class BenchmarkFile(models.Model):
 class BenchmarkQuerySet(models.QuerySet["Benchmark"]):
     def visible_to(self, actor: Actor) -> BenchmarkQuerySet:
         """Benchmarks on data sets that `actor` may read."""
-        return self.filter(dataset__in=readable_repos(actor))
+        return self.filter(dataset__in=actor.visible_repos())
 
     def active(self) -> BenchmarkQuerySet:
         """Those that the data set's current `eval.yaml` names."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import models
 
-from evaluation.models.visibility import readable_repos
 from hub.auth import Actor
 from hub.models import Repo
 
@@ -12,7 +11,7 @@ from hub.models import Repo
 class ClaimQuerySet(models.QuerySet["Claim"]):
     def visible_to(self, actor: Actor) -> ClaimQuerySet:
         """Claims of models that `actor` may read; the caller has checked the data set."""
-        return self.filter(model_repo__in=readable_repos(actor))
+        return self.filter(model_repo__in=actor.visible_repos())
 
 
 class Claim(models.Model):

@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from evaluation.models.benchmark import BenchmarkVersion
-from evaluation.models.visibility import readable_repos
 from evaluation.models.worker import Worker
 from hub.auth import Actor
 from hub.models import AccessToken, Repo, User
@@ -64,7 +63,7 @@ class ErrorFamily(models.TextChoices):
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, actor: Actor) -> RunQuerySet:
         """Runs whose model and data set `actor` may both read."""
-        readable = readable_repos(actor)
+        readable = actor.visible_repos()
         return self.filter(
             model_repo__in=readable, benchmark_version__benchmark__dataset__in=readable
         )

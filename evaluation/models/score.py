@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from evaluation.models.benchmark import BenchmarkVersion
 from evaluation.models.run import Run
-from evaluation.models.visibility import readable_repos
 from hub.auth import Actor
 from hub.models import Repo
 
@@ -47,7 +46,7 @@ class Score(models.Model):
 class EntryQuerySet(models.QuerySet["LeaderboardEntry"]):
     def visible_to(self, actor: Actor) -> EntryQuerySet:
         """Entries whose model `actor` may read; the caller has checked the data set."""
-        return self.filter(model_repo__in=readable_repos(actor))
+        return self.filter(model_repo__in=actor.visible_repos())
 
 
 class LeaderboardEntry(models.Model):

@@ -13,7 +13,6 @@ from evaluation.lists import benchmark_list
 from evaluation.messages import explain_problem
 from evaluation.metrics import info_of
 from evaluation.models import Benchmark, BenchmarkFile, LeaderboardEntry, Run, RunState
-from evaluation.models.visibility import readable_repos
 from evaluation.portal.boards import axis_of
 from evaluation.queries import board_rows, standings
 from hub.access import Level
@@ -104,7 +103,7 @@ def _standings(actor: Actor, model: Repo) -> list[dict[str, Any]]:
         model_repo=model,
         benchmark_version__benchmark__is_active=True,
         benchmark_version__benchmark__current_id=F("benchmark_version_id"),
-        benchmark_version__benchmark__dataset__in=readable_repos(actor),
+        benchmark_version__benchmark__dataset__in=actor.visible_repos(),
     ).select_related("benchmark_version__benchmark__dataset__namespace")
     found = []
     for entry in entries[:20]:
