@@ -76,6 +76,10 @@ RUN_ERRORS: dict[str, _Words] = {
         _("The label “%(label)s” in the data is none of the benchmark's labels: %(labels)s."),
         _("List every label under “labels” in eval.yaml, or correct the data."),
     ),
+    "dataset_class_absent": _Words(
+        _("The training data has no example of some labels: %(labels)s."),
+        _("Add examples of them, or leave them out of the list of labels; two labels are needed."),
+    ),
     # the request
     "spec_invalid": _Words(_("The benchmark's settings do not hold together."), _ASK_DATASET_OWNER),
     "task_unknown": _Words(
@@ -83,6 +87,9 @@ RUN_ERRORS: dict[str, _Words] = {
     ),
     "metric_unknown": _Words(
         _("The benchmark asks for a metric that we do not have: %(metric)s."), _ASK_DATASET_OWNER
+    ),
+    "recipe_unknown": _Words(
+        _("There is no such recipe for fine-tuning."), _("Choose one of the list.")
     ),
     "commit_missing": _Words(
         _("The commit %(commit)s is no longer in %(repo)s."),
@@ -156,6 +163,10 @@ RUN_ERRORS: dict[str, _Words] = {
         _("The model gave no usable answer for %(n_failed)s items."),
         _("Check that its outputs are finite numbers."),
     ),
+    "loss_not_finite": _Words(
+        _("The training loss became infinite or no number, also at a lower learning rate."),
+        _("Start again with a lower learning rate, and look at the data for broken examples."),
+    ),
     "out_of_memory": _Words(
         _("The job needed more memory than a run gets."),
         _("Submit a smaller model, or ask the operator for a larger worker."),
@@ -185,6 +196,9 @@ RUN_ERRORS: dict[str, _Words] = {
     "storage_unavailable": _Words(_("The results could not be stored."), _OURS),
     "cage_unavailable": _Words(_("The worker could not build its sandbox."), _OURS),
     "start_failed": _Words(_("The job could not be started."), _OURS),
+    "interrupted": _Words(
+        _("The worker had to stop; the training was saved and can go on from there."), _OURS
+    ),
     "child_killed": _Words(_("The job was ended from outside."), _OURS),
     "child_crashed": _Words(_("The job crashed without giving a reason."), _OURS),
     "result_invalid": _Words(_("The job's results could not be used."), _OURS),

@@ -30,12 +30,14 @@ class Code(StrEnum):
     SPEC_INVALID = "spec_invalid"
     TASK_UNKNOWN = "task_unknown"
     METRIC_UNKNOWN = "metric_unknown"
+    RECIPE_UNKNOWN = "recipe_unknown"
     # the data
     DATA_UNREADABLE = "data_unreadable"
     MISSING_COLUMN = "dataset_missing_column"
     EMPTY_SPLIT = "dataset_empty"
     BROKEN_ROW = "dataset_broken_row"
     DUPLICATE_ID = "dataset_duplicate_id"
+    CLASS_ABSENT = "dataset_class_absent"
     UNKNOWN_LABEL = "dataset_unknown_label"
     # the model
     CONFIG_INVALID = "config_invalid"
@@ -56,6 +58,7 @@ class Code(StrEnum):
     LABELS_UNRESOLVED = "labels_unresolved"
     # the run
     TOO_MANY_ITEM_ERRORS = "too_many_item_errors"
+    LOSS_NOT_FINITE = "loss_not_finite"
     OUT_OF_MEMORY = "out_of_memory"
     OUTPUT_LIMIT = "output_limit"
     PROCESS_LIMIT = "process_limit"
@@ -67,6 +70,7 @@ class Code(StrEnum):
     DISK_FULL = "disk_full"
     CAGE_UNAVAILABLE = "cage_unavailable"
     START_FAILED = "start_failed"
+    INTERRUPTED = "interrupted"
     CHILD_KILLED = "child_killed"
     CHILD_CRASHED = "child_crashed"
     RESULT_INVALID = "result_invalid"

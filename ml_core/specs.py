@@ -121,18 +121,23 @@ class EvaluationSpec:
     @classmethod
     def read(cls, path: Path) -> "EvaluationSpec":
         """The spec in a JSON file. Raises UserError `spec_invalid`."""
-        try:
-            with path.open("rb") as stream:
-                raw = stream.read(MAX_SPEC_BYTES + 1)
-            _require(len(raw) <= MAX_SPEC_BYTES, "the file is too large.")
-            value = json.loads(raw)
-        except (OSError, ValueError, RecursionError) as error:
-            message = f"The spec {path.name} cannot be read as JSON: {error}"
-            raise UserError(Code.SPEC_INVALID, message) from error
-        return cls.from_json(value)
+        return cls.from_json(read_json_spec(path))
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def read_json_spec(path: Path) -> object:
+    """The JSON value in a spec file. Raises UserError `spec_invalid`."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_SPEC_BYTES + 1)
+        _require(len(raw) <= MAX_SPEC_BYTES, "the file is too large.")
+        value: object = json.loads(raw)
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"The spec {path.name} cannot be read as JSON: {error}"
+        raise UserError(Code.SPEC_INVALID, message) from error
+    return value
 
 
 def _require(condition: bool, problem: str) -> None:

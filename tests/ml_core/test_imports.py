@@ -30,6 +30,10 @@ LIGHT = [
     "ml_core.load.checkpoint",
     "ml_core.evaluate",
     "ml_core.evaluate.evaluation",
+    "ml_core.train.specs",
+    "ml_core.train.results",
+    "ml_core.train.events",
+    "ml_core.train.recipes",
 ]
 
 
