@@ -33,7 +33,8 @@ from hub.vcs import errors as vcs_errors
 AnyResponse = TypeVar("AnyResponse", bound=HttpResponse)
 LFS_MEDIA_TYPE = "application/vnd.git-lfs+json"
 _DISK_FULL = "53100"
-"""PostgreSQL's state for it."""
+_BUSY = ("40001", "40P01", "55P03")
+"""PostgreSQL's states for it: a conflict of transactions, a deadlock, a lock not to be had."""
 _BASIC = 'Basic realm="access token", charset="UTF-8"'
 """What git and git-lfs need to see before they send a password, which is the token."""
 _GIT_PATH = re.compile(r"\.git(/|$)|/info/(refs|lfs)|/git-(upload|receive)-pack$")
@@ -52,7 +53,9 @@ def to_hub_error(error: Exception) -> errors.HubError | None:
         if isinstance(error, kind):
             translated: errors.HubError = make(error)
             return translated
-    return errors.StorageFull() if _is_for_want_of_space(error) else None
+    if _is_for_want_of_space(error):
+        return errors.StorageFull()
+    return errors.DatabaseBusy() if _is_for_want_of_a_turn(error) else None
 
 
 def _is_for_want_of_space(error: Exception) -> bool:
@@ -63,6 +66,14 @@ def _is_for_want_of_space(error: Exception) -> bool:
         is_postgres_full = getattr(error.__cause__, "sqlstate", None) == _DISK_FULL
         return is_postgres_full or "database or disk is full" in str(error)
     return False
+
+
+def _is_for_want_of_a_turn(error: Exception) -> bool:
+    """Whether the database had others to serve until its patience was at an end."""
+    if not isinstance(error, OperationalError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state in _BUSY or "database is locked" in str(error)
 
 
 def _with_text(target: type[errors.HubError]) -> Any:
@@ -120,17 +131,18 @@ def add_headers(response: AnyResponse, error: errors.HubError) -> AnyResponse:
     if error.status == 401:
         response["WWW-Authenticate"] = "Bearer"
     if "retry_after_s" in error.details:
+        response["Retry-After"] = str(error.details["retry_after_s"])
+    if "window_s" in error.details:
         _add_rate(response, error.details)
     return response
 
 
 def _add_rate(response: HttpResponse, details: dict[str, Any]) -> None:
-    """When to come again, as every client reads it and as Hub clients do.
+    """The window that is used up, as Hub clients read it.
 
-    Source: RFC 9110, section 10.2.3; draft-ietf-httpapi-ratelimit-headers-09.
+    Source: draft-ietf-httpapi-ratelimit-headers-09; `Retry-After` is RFC 9110, section 10.2.3.
     """
     name, wait_s = details["limit"], details["retry_after_s"]
-    response["Retry-After"] = str(wait_s)
     response["RateLimit"] = f'"{name}";r=0;t={wait_s}'
     response["RateLimit-Policy"] = (
         f'"fixed window";"{name}";q={details["amount"]};w={details["window_s"]}'

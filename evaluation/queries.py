@@ -30,6 +30,8 @@ from hub.models import User
 
 MAX_QUEUE_READ = 5000
 RATE_SAMPLES = 15
+LIMIT_WINDOW = timedelta(days=1)
+"""Over which the runs that somebody starts are counted."""
 _LENGTH = ExpressionWrapper(F("finished_at") - F("claimed_at"), output_field=DurationField())
 _NOT_ON_BOARDS = [
     *(f"run__{name}" for name in ("record", "spec", "confusion", "error_details")),
@@ -57,14 +59,11 @@ def used_s_by_owner() -> dict[int | None, float]:
     return {owner: used.total_seconds() for owner, used in rows if used is not None}
 
 
-def runs_counted_against(user: User) -> int:
-    """Runs of the last 24 hours that count against the user's limit."""
-    since = timezone.now() - timedelta(days=1)
-    return (
-        Run.objects.filter(owner=user, queued_at__gt=since)
-        .exclude(_NOT_THEIRS & Q(state__in=(RunState.FAILED, RunState.CANCELLED)))
-        .count()
-    )
+def runs_counted_against(user: User) -> QuerySet[Run]:
+    """Runs within `LIMIT_WINDOW` that count against the user's limit, the newest first."""
+    runs = Run.objects.filter(owner=user, queued_at__gt=timezone.now() - LIMIT_WINDOW)
+    own_fault = runs.exclude(_NOT_THEIRS & Q(state__in=(RunState.FAILED, RunState.CANCELLED)))
+    return own_fault.order_by("-queued_at")
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,7 @@ class RateLimited(HubError):
 
     `details` where it counts in windows: `limit` (its name), `amount`, `window_s`,
     `retry_after_s`; they go out as `Retry-After`, `RateLimit` and `RateLimit-Policy`.
+    `retry_after_s` alone goes out as `Retry-After`.
     """
 
     code = "RateLimited"
@@ -196,6 +197,12 @@ class RepositoryBusy(HubError):
     code = "RepositoryBusy"
     status = 503
     message = _("Another change to this repository is being written. Please try again in a moment.")
+
+
+class DatabaseBusy(HubError):
+    code = "DatabaseBusy"
+    status = 503
+    message = _("The site is busy with other changes. Nothing was changed; please try again.")
 
 
 class StorageFull(HubError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from evaluation.errors import RunClosed, RunLimitReached
 from evaluation.models import ACTIVE, HELD, BenchmarkVersion, ErrorFamily, Run, RunKind, RunState
-from evaluation.queries import runs_counted_against
+from evaluation.queries import LIMIT_WINDOW, runs_counted_against
 from evaluation.spec import build_spec
 from hub.actions.audit import record
 from hub.actions.repos import DEFAULT_BRANCH
@@ -182,10 +183,15 @@ def _check_label_map(label_map: dict[str, str | None] | None) -> None:
 
 def _check_limit(user: User) -> None:
     limit = settings.RUN_DAILY_LIMIT
-    if limit and not user.is_superuser and runs_counted_against(user) >= limit:
+    if not limit or user.is_superuser:
+        return
+    times = list(runs_counted_against(user).values_list("queued_at", flat=True)[:limit])
+    if len(times) == limit:
+        wait = times[-1] + LIMIT_WINDOW - timezone.now()
         raise RunLimitReached(
             f"You have started {limit} runs within a day, which is the limit here. "
-            "Runs that were cancelled or failed by our fault do not count."
+            "Runs that were cancelled or failed by our fault do not count.",
+            retry_after_s=max(1, math.ceil(wait.total_seconds())),
         )
 
 

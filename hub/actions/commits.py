@@ -96,9 +96,11 @@ def commit_files(
     """
     git = git_of(repo)
     full_ref = branch_ref(git, ref)
-    changes = _with_checked_content(repo, list(operations))
+    asked = list(operations)
     with git.lock():
         check_takes_commits(repo, full_ref)
+        # Under the lock: large files are deleted for good under it, too.
+        changes = _with_checked_content(repo, asked)
         commit = git.commit(
             full_ref,
             _as_operations(changes),

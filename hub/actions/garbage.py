@@ -143,9 +143,12 @@ def _collect_rights_of(repo: Repo, run: _Run, tally: Tally) -> None:
 
 
 def _drop_rights(repo: Repo, ids: list[int], run: _Run) -> None:
-    """Under the lock of the repository, so that no ref moves between the look and the deletion."""
+    """Under the lock of the repository, so that no ref moves between the look and the deletion.
+
+    All in one transaction: rights to chunks go with the rights to the files that use them.
+    """
     git = git_of(repo)
-    with git.lock():
+    with git.lock(), transaction.atomic():
         named = git.large_oids()
         for some in in_batches(ids, _ROWS_AT_ONCE):
             _drop_due(RepoBlob.objects.filter(pk__in=some, condemned_at__lt=run.cutoff), named)
@@ -154,9 +157,8 @@ def _drop_rights(repo: Repo, ids: list[int], run: _Run) -> None:
 
 def _drop_due(due: QuerySet[RepoBlob], named: set[str]) -> None:
     """Locked first: a mark that an upload takes off just now is seen."""
-    with transaction.atomic():
-        free = due.select_for_update(of=("self",)).exclude(blob__sha256__in=named)
-        RepoBlob.objects.filter(pk__in=list(free.values_list("pk", flat=True))).delete()
+    free = due.select_for_update(of=("self",)).exclude(blob__sha256__in=named)
+    RepoBlob.objects.filter(pk__in=list(free.values_list("pk", flat=True))).delete()
 
 
 # --- Contents ---------------------------------------------------------------------------------

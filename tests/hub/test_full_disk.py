@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from contributions.actions.discussions import change_status
@@ -217,6 +217,19 @@ def test_full_disk_of_the_database(cast: Cast, repo: Repo) -> None:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA max_page_count=1073741823")
     assert_told(answers[-1], by_commit, "StorageFull", 507)
+    assert api.post(path, body).status_code == 200
+
+
+def test_database_that_others_hold_too_long(cast: Cast, repo: Repo, monkeypatch: Any) -> None:
+    def locked(*args: Any, **options: Any) -> None:
+        raise OperationalError("database is locked")
+
+    api, path = HubApi(cast.token("owner")), f"{repo.api_path}/discussions"
+    body = {"title": "T", "description": "words"}
+    with monkeypatch.context() as patch:
+        patch.setattr("contributions.models.Discussion.save", locked)
+        assert_told(api.post(path, body), by_commit, "DatabaseBusy", 503)
+    assert not repo.discussions.exists()
     assert api.post(path, body).status_code == 200
 
 

@@ -394,6 +394,26 @@ def test_right_revived_while_a_run_looks_is_not_dropped(ada, repo, monkeypatch):
     assert store().exists(blob.store_key)
 
 
+def test_rights_to_a_file_and_to_its_chunks_go_together(ada, repo, monkeypatch):
+    xorb = make_xorb(split(noise(50_000), 20_000))
+    cas = CasClient.for_repo(ada, repo)
+    cas.put_xorb(xorb)
+    cas.put_shard(make_shard([whole_file(xorb)], [xorb]))
+    run(29)
+
+    def killed(repo):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(garbage, "relink_xorbs", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(58)
+    assert repo.blob_links.exists()
+    run(58)
+    assert not repo.blob_links.exists()
+    assert not repo.xorb_links.exists()
+
+
 def _thread(call):
     def body():
         try:
