@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from ml_core.directions import Direction
 from ml_core.metrics.catalogue import METRICS_OF
 from ml_core.metrics.registry import Metric
-from ml_core.results import Direction
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from ml_core.directions import Direction
 from ml_core.records import from_json, to_json
 from ml_core.specs import EvaluationSpec
+from ml_core.statistics.estimates import Estimate
+from ml_core.statistics.slices import Slices
 
 RESULT_VERSION = 1
-
-Direction = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class MetricValue:
 
     `n` items were scored, `n_missing` gave no prediction and are in none of the numbers. A value
     that does not exist is None, never 0. `method` says how `se` and the 95 % interval came about.
+    `n_clusters` is None where items stand alone.
     """
 
     name: str
@@ -30,6 +31,7 @@ class MetricValue:
     ci_low: float | None
     ci_high: float | None
     method: str
+    n_clusters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,75 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Bin:
+    """Items of like confidence. `low` and `high` bound the bin, `ci_low` and `ci_high` are Wilson's
+    95 % interval of `accuracy`; an empty bin has None."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float | None
+    accuracy: float | None
+    ci_low: float | None
+    ci_high: float | None
+
+
+@dataclass(frozen=True)
+class TemperatureFit:
+    """The temperature that makes the true labels likeliest, and what it would change.
+
+    Above 1 the model is too sure of itself. Fitted and measured on the same items, so the gain is a
+    little flattering. `temperature` is None where no finite one inside 0.01 .. 100 is best, as for
+    a model that is always right.
+    """
+
+    temperature: float | None
+    nll_before: float
+    nll_after: float | None
+    ece_before: float
+    ece_after: float | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All of it for one set of predictions.
+
+    `ece` uses 15 bins of equal width, `adaptive_ece` 15 of equal size; both rise with noise where
+    items are few, and have no interval for that reason. `brier` is the sum of squares over the
+    labels (0 to 2), `nll` the natural logarithm's.
+    """
+
+    ece: float | None
+    adaptive_ece: float | None
+    brier: Estimate
+    nll: Estimate
+    bins: tuple[Bin, ...]
+    temperature: TemperatureFit | None
+    n: int
+    n_missing: int
+
+
+@dataclass(frozen=True)
+class MetricSlices:
+    """One metric in each group of items."""
+
+    metric: str
+    slices: Slices
+
+
+@dataclass(frozen=True)
 class Scores:
     """Everything computed from predictions and truth together.
 
-    `per_class` and `confusion` are for answers that are labels.
+    `per_class`, `confusion` and `calibration` are for answers that are labels; `slices` for data
+    whose items come in groups, in the order of the metrics.
     """
 
     metrics: tuple[MetricValue, ...]
     per_class: tuple[ClassScore, ...] = ()
     confusion: Confusion | None = None
+    slices: tuple[MetricSlices, ...] = ()
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)

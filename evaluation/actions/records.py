@@ -47,8 +47,8 @@ class Measured:
     label_map: dict[str, Any]
     execution: dict[str, Any]
     environment: dict[str, Any]
-    metrics: list[dict[str, Any]]
-    per_class: list[dict[str, Any]]
+    results: dict[str, Any]
+    """`metrics`, the main one first, `per_class`, `slices` and `calibration`."""
     samples: SampleFile
     worker: dict[str, Any]
 
@@ -78,7 +78,8 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
     """The record of `run`. Units: bytes and seconds, as the names say."""
     spec = run.spec
     task = spec["task"]
-    n = measured.metrics[0]["n"] + measured.metrics[0]["n_missing"] if measured.metrics else 0
+    metrics = measured.results["metrics"]
+    n = metrics[0]["n"] + metrics[0]["n_missing"] if metrics else 0
     return {
         "schema": SCHEMA,
         "record_id": str(run.pk),
@@ -114,7 +115,7 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
         },
         "execution": measured.execution,
         "environment": measured.environment,
-        "results": {"metrics": measured.metrics, "per_class": measured.per_class},
+        "results": measured.results,
         "samples": {
             "sha256": measured.samples.sha256,
             "size_bytes": measured.samples.size_bytes,

@@ -21,8 +21,8 @@ from evaluation.models import BenchmarkVersion, Score
 from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
 from hub.auth import Actor, actor_of
+from ml_core.directions import Direction
 from ml_core.evaluate.tasks import TASKS
-from ml_core.results import Direction
 from ml_core.statistics import interval_error, minimum_detectable_effect
 
 PLOT_ROWS = 40

@@ -23,6 +23,7 @@ from evaluation.actions.runs import cancel_run
 from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
 from evaluation.metrics import info_of
 from evaluation.models import ErrorFamily, Run, RunState, Score
+from evaluation.portal.findings import reliability_of, slices_of
 from evaluation.queries import queue_insight
 from evaluation.recompute import recompute_code
 from hub.auth import actor_of
@@ -123,6 +124,9 @@ def _results(run: Run) -> dict[str, Any]:
         "record": record,
         "execution": record.get("execution", {}),
         "per_class": record.get("results", {}).get("per_class", []),
+        "slices": slices_of(record),
+        "reliability": reliability_of(record),
+        "clustered": _n_clusters(record),
         "matrix": heat_matrix(run.confusion),
         "key_id": instance_key()["key_id"],
         "recompute": recompute_code(
@@ -131,6 +135,12 @@ def _results(run: Run) -> dict[str, Any]:
             scores[0].value if scores else None,
         ),
     }
+
+
+def _n_clusters(record: dict[str, Any]) -> int | None:
+    """In how many clusters the items of the main metric come; None where they stand alone."""
+    metrics = record.get("results", {}).get("metrics", [])
+    return metrics[0].get("n_clusters") if metrics else None
 
 
 def _steps(run: Run) -> list[dict[str, Any]]:

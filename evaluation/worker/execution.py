@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -34,6 +33,7 @@ from evaluation.worker.workspace import Workspace
 from hub.site import store
 from hub.storage.errors import StorageError
 from ml_core.answers.kind import Answered
+from ml_core.assessment import assess
 from ml_core.data.rows import open_plain_file, sha256_of
 from ml_core.errors import CoreError
 from ml_core.evaluate.evaluation import (
@@ -42,6 +42,7 @@ from ml_core.evaluate.evaluation import (
     refuse_too_many_errors,
     setting_of,
 )
+from ml_core.records import to_json
 from ml_core.results import Confusion, EvaluationResult, Scores
 
 logger = logging.getLogger(__name__)
@@ -212,12 +213,15 @@ def _conclude(
         predictions = kind.read(space.out / PREDICTIONS_FILE, truth)
         refuse_too_many_errors(predictions, job.spec.max_error_share)
         setting = setting_of(job.spec, predictions)
-        scores = kind.score(predictions, truth, metrics=job.spec.metrics, setting=setting)
+        found = assess(
+            kind, predictions, truth, job.withheld.marks, metrics=job.spec.metrics, setting=setting
+        )
         result = _read_result(space)
     except CoreError as error:
         raise as_failure(error) from error
+    scores = found.scores
     samples_path = space.hidden / "samples.parquet"
-    samples = write_samples(kind.samples(predictions, truth), samples_path)
+    samples = write_samples(found.samples, samples_path)
     keeper.report(Progress(phase="storing"))
     model_files, data_files = digests.wait(check=keeper.raise_if_stopped)
     parts = result.to_json()
@@ -230,8 +234,7 @@ def _conclude(
         label_map=dict(result.label_map),
         execution=_execution(parts, predictions, ended, job_s),
         environment=dict(result.environment),
-        metrics=[asdict(metric) for metric in scores.metrics],
-        per_class=[asdict(entry) for entry in scores.per_class],
+        results=_results(scores),
         samples=samples,
         worker=_worker_facts(run),
     )
@@ -249,6 +252,13 @@ def _conclude(
         predictions_size_bytes=samples.size_bytes,
         confusion=_confusion(scores.confusion),
     )
+
+
+def _results(scores: Scores) -> dict[str, Any]:
+    """What the record says of the scores; the matrix lies beside it."""
+    results = dict(to_json(scores))
+    del results["confusion"]
+    return results
 
 
 def samples_key(run: Run) -> str:

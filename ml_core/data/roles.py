@@ -7,6 +7,8 @@ Kind = Literal["text", "texts", "image", "label", "id"]
 """What a column holds; "texts" is a list of texts in each row, a label or tag is checked by the answer kind."""
 
 ID_ROLE = "item_id"
+CLUSTER_ROLE = "cluster_id"
+GROUP_ROLE = "group"
 LABEL_ROLE = "label"
 WORDS_ROLE = "tokens"
 TAGS_ROLE = "tags"
@@ -27,6 +29,11 @@ class Role:
 
 
 ITEM_ID = Role(ID_ROLE, "id", required=False)
+CLUSTER = Role(CLUSTER_ROLE, "id", required=False)
+"""What an item belongs to with others that are not independent of it: a passage, a speaker."""
+GROUP = Role(GROUP_ROLE, "id", required=False)
+"""Of whom or what an item is, for scores by group."""
+MARKS = (CLUSTER, GROUP)
 LABEL = Role(LABEL_ROLE, "label")
 TAGS = Role(TAGS_ROLE, "label")
 ANSWER = Role(ANSWER_ROLE, "label")

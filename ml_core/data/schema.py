@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml_core.data.roles import ID_ROLE, ITEM_ID, Role
+from ml_core.data.marks import Marks, read_marks
+from ml_core.data.roles import ID_ROLE, ITEM_ID, MARKS, Role
 from ml_core.data.tables import Source, open_source, read_columns
 from ml_core.errors import Code, UserError
 from ml_core.specs import DataSpec
@@ -21,13 +22,14 @@ class Items:
     """A checked split: ids (unique), input columns by role, and the raw columns of the truth.
 
     `truth` has the columns that are there; a job in the cage has none. `names` are those that the
-    file itself gives to the integers of such a column, by role.
+    file itself gives to the integers of such a column, by role. `marks` never enter the cage.
     """
 
     item_ids: tuple[str, ...]
     inputs: pa.Table
     truth: pa.Table
     names: Mapping[str, tuple[str, ...]]
+    marks: Marks = Marks()
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -48,9 +50,9 @@ def read_items(data: DataSpec, inputs: Sequence[Role], truth: Sequence[Role]) ->
     """
     sources = [open_source(Path(file)) for file in data.files]
     answers = [replace(role, required=False) for role in truth]
-    roles = (*inputs, ITEM_ID, *answers)
+    roles = (*inputs, ITEM_ID, *MARKS, *answers)
     columns = match_columns(roles, data.columns, sources)
-    texts = frozenset(role.name for role in roles if role.kind == "text")
+    texts = frozenset(role.name for role in roles if role.kind == "text" or role in MARKS)
     table = read_columns(sources, columns, text_roles=texts, limit=data.limit)
     if table.num_rows == 0:
         raise UserError(Code.EMPTY_SPLIT, "The split has no rows; there is nothing to evaluate.")
@@ -61,7 +63,9 @@ def read_items(data: DataSpec, inputs: Sequence[Role], truth: Sequence[Role]) ->
     known = [role.name for role in answers if role.name in columns]
     found = {role: sources[0].label_names.get(columns[role]) for role in known}
     names = {role: name for role, name in found.items() if name is not None}
-    return Items(item_ids, table.select([r.name for r in given]), table.select(known), names)
+    inputs_table = table.select([role.name for role in given])
+    marks = read_marks(table, data.columns)
+    return Items(item_ids, inputs_table, table.select(known), names, marks)
 
 
 def match_columns(

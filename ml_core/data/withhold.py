@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_core.answers import load_kind
+from ml_core.data.marks import Marks
 from ml_core.data.roles import ID_ROLE
 from ml_core.data.schema import read_items
 from ml_core.evaluate.tasks import Task
@@ -19,10 +20,11 @@ INPUTS_FILE = "inputs.parquet"
 
 @dataclass(frozen=True)
 class Withheld:
-    """`spec` asks for predictions on inputs alone; `truth` stays with the parent."""
+    """`spec` asks for predictions on inputs alone; `truth` and `marks` stay with the parent."""
 
     spec: EvaluationSpec
     truth: Any  # of the task's answer kind
+    marks: Marks = Marks()
 
 
 def withhold_truth(spec: EvaluationSpec, task: Task, folder: Path) -> Withheld:
@@ -42,4 +44,5 @@ def withhold_truth(spec: EvaluationSpec, task: Task, folder: Path) -> Withheld:
     ids = pa.array(items.item_ids, pa.string())
     pq.write_table(items.inputs.append_column(ID_ROLE, ids), path, compression="zstd")
     data = dataclasses.replace(spec.data, files=(str(path),), columns={}, limit=None)
-    return Withheld(dataclasses.replace(kind.for_child(spec, truth), data=data), truth)
+    asked = dataclasses.replace(kind.for_child(spec, truth), data=data)
+    return Withheld(asked, truth, items.marks)

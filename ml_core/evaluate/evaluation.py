@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_core.answers import load_kind
 from ml_core.answers.kind import Answered, AnswerKind
+from ml_core.assessment import assess
 from ml_core.data.schema import Items, read_items
 from ml_core.errors import Code, UserError
 from ml_core.evaluate.batching import Plan, histogram, plan_batches
@@ -210,13 +211,15 @@ def _with_scores(
     if checked.truth is None:
         return result
     spec = result.spec
-    scores = checked.kind.score(
+    found = assess(
+        checked.kind,
         predictions,
         checked.truth,
+        checked.items.marks,
         metrics=spec.metrics or checked.task.metrics,
         setting=setting_of(spec, predictions),
     )
-    return dataclasses.replace(result, scores=scores)
+    return dataclasses.replace(result, scores=found.scores)
 
 
 def setting_of(spec: EvaluationSpec, predictions: Answered) -> Setting:

@@ -5,13 +5,13 @@ without probabilities (NaN) are left out and counted; None where no item is left
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.arrays import Bools, Floats, Ints
-from ml_core.statistics.estimates import Estimate, estimate_mean
+from ml_core.results import Bin, Calibration, TemperatureFit
+from ml_core.statistics.estimates import estimate_mean
 from ml_core.statistics.intervals import wilson_interval
 
 N_BINS = 15
@@ -19,55 +19,6 @@ MIN_PROBABILITY = float(np.finfo(np.float32).tiny)
 TEMPERATURE_BOUNDS = (0.01, 100.0)
 
 Probabilities = NDArray[np.float32] | Floats
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Items of like confidence. `low` and `high` bound the bin, `ci_low` and `ci_high` are Wilson's
-    95 % interval of `accuracy`; an empty bin has None."""
-
-    low: float
-    high: float
-    n: int
-    confidence: float | None
-    accuracy: float | None
-    ci_low: float | None
-    ci_high: float | None
-
-
-@dataclass(frozen=True)
-class TemperatureFit:
-    """The temperature that makes the true labels likeliest, and what it would change.
-
-    Above 1 the model is too sure of itself. Fitted and measured on the same items, so the gain is a
-    little flattering. `temperature` is None where no finite one inside 0.01 .. 100 is best, as for
-    a model that is always right.
-    """
-
-    temperature: float | None
-    nll_before: float
-    nll_after: float | None
-    ece_before: float
-    ece_after: float | None
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """All of it for one set of predictions.
-
-    `ece` uses 15 bins of equal width, `adaptive_ece` 15 of equal size; both rise with noise where
-    items are few, and have no interval for that reason. `brier` is the sum of squares over the
-    labels (0 to 2), `nll` the natural logarithm's.
-    """
-
-    ece: float | None
-    adaptive_ece: float | None
-    brier: Estimate
-    nll: Estimate
-    bins: tuple[Bin, ...]
-    temperature: TemperatureFit | None
-    n: int
-    n_missing: int
 
 
 def calibration(probabilities: Probabilities, truth: Ints) -> Calibration:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_core.arrays import Floats, Ints
+from ml_core.metrics.per_item import Columns, ItemScores, Means, PerItem, mean_of
 from ml_core.metrics.registry import Metric, Setting
 from ml_core.metrics.values import metric_value
 from ml_core.results import MetricValue
@@ -59,11 +60,34 @@ def brier(outcomes: Outcomes, setting: Setting) -> MetricValue:
     return metric_value("brier", value, setting, what=what, direction="lower")
 
 
+def _from_rows(name: str) -> PerItem:
+    """The outcome called `name`, made anew from the likelihoods of each row."""
+
+    def read(columns: Columns) -> ItemScores:
+        rows = columns["log_likelihoods"]
+        there = [at for at, row in enumerate(rows) if row is not None]
+        outcomes = outcomes_of(
+            [np.array(rows[at], dtype=np.float64) for at in there],
+            [np.array(columns["n_bytes"][at], dtype=np.int64) for at in there],
+            np.array([columns["target"][at] for at in there], dtype=np.int64),
+        )
+        values = np.full(len(rows), np.nan)
+        values[there] = getattr(outcomes, name)
+        return Means(values)
+
+    return PerItem(("log_likelihoods", "n_bytes", "target"), read)
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "Accuracy", accuracy),
-        Metric("accuracy_norm", "Accuracy by byte", accuracy_norm),
-        Metric("brier", "Brier score", brier, "lower", 2.0),
+        Metric("accuracy", "Accuracy", accuracy, per_item=mean_of("correct")),
+        Metric(
+            "accuracy_norm",
+            "Accuracy by byte",
+            accuracy_norm,
+            per_item=_from_rows("is_right_by_byte"),
+        ),
+        Metric("brier", "Brier score", brier, "lower", 2.0, per_item=_from_rows("brier")),
     )
 }

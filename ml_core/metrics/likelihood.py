@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_core.arrays import Floats
+from ml_core.metrics.per_item import PerItem, sums_of
 from ml_core.metrics.registry import Metric, Setting
 from ml_core.metrics.values import metric_value
 from ml_core.results import MetricValue
@@ -46,12 +47,41 @@ def word_perplexity(texts: Foretold, setting: Setting) -> MetricValue:
     return _perplexity("word_perplexity", texts, texts.n_words, setting, what)
 
 
+def _bits(sums: Floats) -> Floats:
+    return ratio_of_sums(-sums / np.array([math.log(2), -1.0]))
+
+
+def _perplexity_of(units: str) -> PerItem:
+    return sums_of("log_likelihood", units, metric=lambda sums: _exp(sums * np.array([-1.0, 1.0])))
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("bits_per_byte", "Bits per byte", bits_per_byte, "lower", None),
-        Metric("byte_perplexity", "Byte perplexity", byte_perplexity, "lower", None),
-        Metric("word_perplexity", "Word perplexity", word_perplexity, "lower", None),
+        Metric(
+            "bits_per_byte",
+            "Bits per byte",
+            bits_per_byte,
+            "lower",
+            None,
+            per_item=sums_of("log_likelihood", "n_bytes", metric=_bits),
+        ),
+        Metric(
+            "byte_perplexity",
+            "Byte perplexity",
+            byte_perplexity,
+            "lower",
+            None,
+            per_item=_perplexity_of("n_bytes"),
+        ),
+        Metric(
+            "word_perplexity",
+            "Word perplexity",
+            word_perplexity,
+            "lower",
+            None,
+            per_item=_perplexity_of("n_words"),
+        ),
     )
 }
 
@@ -59,10 +89,11 @@ METRICS: dict[str, Metric] = {
 def _perplexity(
     name: str, texts: Foretold, units: Floats, setting: Setting, what: str
 ) -> MetricValue:
-    def perplexity(sums: Floats) -> Floats:
-        return np.exp(ratio_of_sums(sums))
-
     rows = np.stack([-texts.log_likelihood, units], axis=1)
-    with np.errstate(over="ignore"):
-        estimate = estimate_sums(rows, perplexity, n_draws=setting.n_draws, seed=setting.seed)
+    estimate = estimate_sums(rows, _exp, n_draws=setting.n_draws, seed=setting.seed)
     return metric_value(name, estimate, setting, what=what, direction="lower")
+
+
+def _exp(sums: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        return np.exp(ratio_of_sums(sums))

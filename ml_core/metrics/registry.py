@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ml_core.directions import Direction
 from ml_core.errors import Code, UserError
 from ml_core.metrics.cells import Cells
 from ml_core.metrics.classification import accuracy, bootstrap_macro_f1, macro_f1
-from ml_core.results import Direction, MetricValue
+from ml_core.metrics.per_item import PerItem, macro_f1_of_labels, mean_of
+from ml_core.results import MetricValue
 from ml_core.seeding import generator
 from ml_core.statistics.intervals import (
     Interval,
@@ -54,7 +56,8 @@ class Metric:
     """A named metric. To add one: a function like those above and a line in `METRICS`.
 
     `compute` takes the sufficient statistic of the answer kind that the metric belongs to.
-    Values lie between `low` and `high`, None for no bound.
+    Values lie between `low` and `high`, None for no bound. `per_item` reads it from the published
+    rows; without it the metric is the mean of a column of its own name, if there is one.
     """
 
     name: str
@@ -63,13 +66,19 @@ class Metric:
     direction: Direction = "higher"
     high: float | None = 1.0
     low: float | None = 0.0
+    per_item: PerItem | None = None
+
+    @property
+    def of_items(self) -> PerItem:
+        """How it is read from the published rows; their columns may be lacking."""
+        return self.per_item or mean_of(self.name)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "Accuracy", accuracy_value),
-        Metric("macro_f1", "Macro F1", macro_f1_value),
+        Metric("accuracy", "Accuracy", accuracy_value, per_item=mean_of("correct")),
+        Metric("macro_f1", "Macro F1", macro_f1_value, per_item=macro_f1_of_labels()),
     )
 }
 

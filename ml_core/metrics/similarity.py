@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_core.arrays import Floats
+from ml_core.metrics.per_item import correlation_of
 from ml_core.metrics.registry import Metric, Setting
 from ml_core.metrics.values import MAX_METHOD_CHARS
 from ml_core.results import MetricValue
@@ -63,8 +64,8 @@ def pearson(pairs: Pairs, setting: Setting) -> MetricValue:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("spearman", "Spearman", spearman, low=-1.0),
-        Metric("pearson", "Pearson", pearson, low=-1.0),
+        Metric("spearman", "Spearman", spearman, low=-1.0, per_item=correlation_of(by_rank=True)),
+        Metric("pearson", "Pearson", pearson, low=-1.0, per_item=correlation_of(by_rank=False)),
     )
 }
 

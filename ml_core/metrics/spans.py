@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_core.arrays import Floats, Ints
+from ml_core.metrics.per_item import PerItem, sums_of
 from ml_core.metrics.registry import Metric, Setting
 from ml_core.metrics.values import metric_value
 from ml_core.results import MetricValue
-from ml_core.statistics.bootstrap import SumMetric, estimate_sums
+from ml_core.statistics.bootstrap import SumMetric, estimate_sums, ratio_of_sums
 
 OUTSIDE = "O"
 _TAG = re.compile(r"([BI])-(.+)", re.DOTALL)
@@ -148,21 +149,32 @@ def entity_macro_f1(counts: TagCounts, setting: Setting) -> MetricValue:
 def tag_accuracy(counts: TagCounts, setting: Setting) -> MetricValue:
     """Share of the words tagged rightly; None for no words."""
 
-    def share(sums: Floats) -> Floats:
-        return _ratio(sums[:, 0], sums[:, 1])
-
     what = "share of words tagged rightly"
-    return _of_sums("tag_accuracy", counts.words, share, setting, what)
+    return _of_sums("tag_accuracy", counts.words, ratio_of_sums, setting, what)
+
+
+def _of_entities(metric: SumMetric) -> PerItem:
+    return sums_of("found", "true", "answered", metric=metric)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("entity_f1", "Entity F1", entity_f1),
-        Metric("entity_precision", "Entity precision", entity_precision),
-        Metric("entity_recall", "Entity recall", entity_recall),
+        Metric("entity_f1", "Entity F1", entity_f1, per_item=_of_entities(f1_of)),
+        Metric(
+            "entity_precision",
+            "Entity precision",
+            entity_precision,
+            per_item=_of_entities(precision_of),
+        ),
+        Metric("entity_recall", "Entity recall", entity_recall, per_item=_of_entities(recall_of)),
         Metric("entity_macro_f1", "Entity macro F1", entity_macro_f1),
-        Metric("tag_accuracy", "Tag accuracy", tag_accuracy),
+        Metric(
+            "tag_accuracy",
+            "Tag accuracy",
+            tag_accuracy,
+            per_item=sums_of("n_correct", "n_words", metric=ratio_of_sums),
+        ),
     )
 }
 NEED_IOB2 = frozenset(METRICS) - {"tag_accuracy"}

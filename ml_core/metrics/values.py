@@ -1,7 +1,8 @@
 """From an estimate to the value of a metric."""
 
+from ml_core.directions import Direction
 from ml_core.metrics.registry import Setting
-from ml_core.results import Direction, MetricValue
+from ml_core.results import MetricValue
 from ml_core.statistics.estimates import Estimate
 
 MAX_METHOD_CHARS = 200

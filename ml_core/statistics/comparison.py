@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from ml_core.directions import Direction
 from ml_core.records import from_json
-from ml_core.results import Direction
 from ml_core.statistics.intervals import Interval
 from ml_core.statistics.power import items_needed, minimum_detectable_effect
 

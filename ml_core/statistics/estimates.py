@@ -62,7 +62,7 @@ def estimate_mean(
     interval = None
     if value is not None:
         interval = student_interval(value, se, sample.n_units - 1, confidence)
-    return _estimate(sample, se, interval, "mean; se sd/sqrt(n); Student's interval")
+    return _estimate(sample, se, interval, "mean", "Student's interval")
 
 
 def estimate_share(
@@ -83,8 +83,7 @@ def estimate_share(
         raise ValueError("a share is of zeros and ones")
     n = sample.effective_n()
     interval = wilson_interval((sample.mean or 0.0) * n, n, confidence)
-    method = "share; se sd/sqrt(n); Wilson's interval"
-    return _estimate(sample, sample.standard_error(), interval, method)
+    return _estimate(sample, sample.standard_error(), interval, "share", "Wilson's interval")
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,12 @@ def estimate_repeats(
     return RepeatedEstimate(found, max(0.0, spread - noise), within)
 
 
-def _estimate(sample: Sample, se: float | None, interval: Interval | None, method: str) -> Estimate:
+def _estimate(
+    sample: Sample, se: float | None, interval: Interval | None, what: str, interval_name: str
+) -> Estimate:
     low, high = (interval.low, interval.high) if interval else (None, None)
-    clustered = "" if sample.codes is None else f", {sample.n_clusters} clusters"
+    is_plain = sample.codes is None
+    error = "sd/sqrt(n)" if is_plain else f"clustered, {sample.n_clusters} clusters"
     return Estimate(
         sample.mean,
         se,
@@ -139,5 +141,5 @@ def _estimate(sample: Sample, se: float | None, interval: Interval | None, metho
         sample.n,
         sample.n_missing,
         sample.n_clusters,
-        method + clustered,
+        f"{what}; se {error}; {interval_name}",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_core.arrays import Bools, Floats, Ints
-from ml_core.results import Direction
+from ml_core.directions import Direction
 from ml_core.statistics.bootstrap import CHUNK_VALUES, DRAWS, distinct_rows, draw_counts
 from ml_core.statistics.clusters import cluster_codes, mean_covariance, sum_by_cluster
 from ml_core.statistics.distributions import student_quantile

@@ -1,13 +1,13 @@
 """Scores of groups of items, the worst of them, and how far it lies from the best."""
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ml_core.arrays import Floats, Ints
-from ml_core.results import Direction
+from ml_core.arrays import Floats
+from ml_core.directions import Direction
 from ml_core.statistics.clusters import cluster_codes, mean_covariance
 from ml_core.statistics.corrections import simultaneous_confidence
 from ml_core.statistics.distributions import student_two_sided_p
@@ -83,26 +83,55 @@ def score_slices(
     if len(groups) != len(values):
         raise ValueError(f"{len(groups)} groups for {len(values)} items")
     codes = None if clusters is None else cluster_codes(clusters, len(values))
+
+    def score_of(at: list[int]) -> Estimate:
+        own = None if codes is None else codes[at].tolist()
+        return estimate(values[at], clusters=own, confidence=confidence)
+
+    def error_of(best: list[int], worst: list[int]) -> float | None:
+        columns = np.full((len(values), 2), np.nan)
+        for column, at in enumerate((best, worst)):
+            columns[at, column] = values[at]
+        units = cluster_codes(None, len(columns)) if codes is None else codes
+        covariance = mean_covariance(columns, units)
+        variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+        return math.sqrt(max(0.0, variance)) if not math.isnan(variance) else None
+
+    return make_slices(
+        groups, score_of, error_of, direction=direction, min_items=min_items, confidence=confidence
+    )
+
+
+def make_slices(
+    groups: Sequence[str | None],
+    score_of: Callable[[list[int]], Estimate],
+    error_of: Callable[[list[int], list[int]], float | None],
+    *,
+    direction: Direction,
+    min_items: int = MIN_ITEMS,
+    confidence: float = CONFIDENCE,
+) -> Slices:
+    """The slices of any metric.
+
+    Args:
+        groups: of each item.
+        score_of: the score of the items at these places.
+        error_of: the standard error of the difference between the items at two lists of places.
+    """
     members: dict[str, list[int]] = {}
     for place, name in enumerate(groups):
         if name is not None:
             members.setdefault(name, []).append(place)
-    scores = []
-    for name, at in sorted(members.items()):
-        own = None if codes is None else codes[at].tolist()
-        scores.append(GroupScore(name, estimate(values[at], clusters=own, confidence=confidence)))
-    large = [found for found in scores if found.score.n >= max(1, min_items)]
+    scores = [GroupScore(name, score_of(at)) for name, at in sorted(members.items())]
+    large = [s for s in scores if s.score.n >= max(1, min_items) and s.score.value is not None]
     small = tuple(found.group for found in scores if found not in large)
     gap = None
     if len(large) >= 2:
-        ends = _outermost(large, direction)
-        columns = np.full((len(values), 2), np.nan)
-        for column, end in enumerate(ends):
-            columns[members[end.group], column] = values[members[end.group]]
-        n_pairs = len(large) * (len(large) - 1) // 2
-        gap = _gap(ends, columns, codes, n_pairs, confidence)
+        best, worst = _outermost(large, direction)
+        se = error_of(members[best.group], members[worst.group])
+        gap = _gap(best, worst, se, len(large) * (len(large) - 1) // 2, confidence)
     n_grouped = sum(map(len, members.values()))
-    return Slices(tuple(scores), gap, len(values) - n_grouped, small)
+    return Slices(tuple(scores), gap, len(groups) - n_grouped, small)
 
 
 def _outermost(scores: Sequence[GroupScore], direction: Direction) -> tuple[GroupScore, GroupScore]:
@@ -114,19 +143,9 @@ def _outermost(scores: Sequence[GroupScore], direction: Direction) -> tuple[Grou
 
 
 def _gap(
-    ends: tuple[GroupScore, GroupScore],
-    columns: Floats,
-    codes: Ints | None,
-    n_pairs: int,
-    confidence: float,
+    best: GroupScore, worst: GroupScore, se: float | None, n_pairs: int, confidence: float
 ) -> Gap:
-    """The gap of two groups; `columns` holds each one's values, NaN elsewhere."""
-    best, worst = ends
     difference = abs((best.score.value or 0.0) - (worst.score.value or 0.0))
-    units = cluster_codes(None, len(columns)) if codes is None else codes
-    covariance = mean_covariance(columns, units)
-    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    se = math.sqrt(max(0.0, variance)) if not math.isnan(variance) else None
     df = min(_n_units(best.score), _n_units(worst.score)) - 1
     interval = student_interval(difference, se, df, simultaneous_confidence(n_pairs, confidence))
     p = None

@@ -23,6 +23,7 @@ from ml_core.data.roles import (
     CONTEXT_ROLE,
     ITEM_ID,
     LABEL,
+    MARKS,
     SCORE,
     TAGS,
     WORDS_ROLE,
@@ -65,7 +66,7 @@ class Task:
     @property
     def optional_columns(self) -> tuple[str, ...]:
         """Roles that it may have."""
-        roles = (*self.inputs, *self.truth, ITEM_ID)
+        roles = (*self.inputs, *self.truth, ITEM_ID, *MARKS)
         return tuple(role.name for role in roles if not role.required)
 
     @property

@@ -1,0 +1,5 @@
+"""Which way is better."""
+
+from typing import Literal
+
+Direction = Literal["higher", "lower"]
