@@ -1,4 +1,4 @@
-"""What a run page says beyond the score: groups of items, and whether confidence can be believed."""
+"""What a run page says beyond the score: groups of items, and what confidence is worth."""
 
 from __future__ import annotations
 

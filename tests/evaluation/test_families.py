@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evaluation.actions.leases import claim_run, finish_run, start_job
@@ -22,6 +23,7 @@ from evaluation.worker.inputs import prepare_job
 from evaluation.worker.samples import write_samples
 from hub.auth import Actor
 from ml_core import evaluate
+from ml_core.assessment import items_of
 from ml_core.evaluate.evaluation import PREDICTIONS_FILE, setting_of
 from ml_core.evaluate.tasks import TASKS
 from ml_core.specs import EngineSpec
@@ -111,7 +113,13 @@ def test_from_eval_yaml_to_published_rows(
     assert file.rows == len(rows)
     assert file.columns[0] == "item_id"
     assert file.columns[-2:] == ["truncated", "error"]
+    items = items_of(job.kind.samples(read, truth), job.kind.metrics, TASKS[task].metrics)
+    assert set(items) == set(TASKS[task].metrics), "a comparison reads these from the rows"
     for metric in scores.metrics:
+        whole = items[metric.name].of_counts(np.ones((1, len(rows))))[0]
+        assert whole == pytest.approx(
+            metric.value if metric.value is not None else np.nan, nan_ok=True
+        )
         again = recomputed(tmp_path / "samples.parquet", metric.name)
         assert again is None or again == pytest.approx(metric.value)
 

@@ -19,6 +19,7 @@ from tests.support.benchmarks import (
     make_model,
     make_run,
     make_worker,
+    measured_run,
 )
 from tests.support.cast import ROLES, Cast
 from tests.support.factories import commit, make_repo
@@ -124,6 +125,29 @@ def test_finished_run_shows_score_record_and_downloads(cast: Cast) -> None:
     assert run.record_digest[:12] in text
     assert f"/runs/{run.pk}/predictions" in text
     assert f"/runs/{run.pk}/record" in text
+
+
+def test_finished_run_shows_groups_clusters_and_what_its_confidence_is_worth(cast: Cast) -> None:
+    right = ["negative", "positive"] * 40
+    said = [*right[:60], *("positive" for _ in right[60:])]
+    run = measured_run(
+        make_benchmark(cast.owner),
+        make_model(cast.owner, "m"),
+        cast.owner,
+        said,
+        right,
+        clusters=[str(at // 4) for at in range(80)],
+        groups=["early"] * 40 + ["<i>late</i>"] * 40,
+    )
+    text = text_of(cast.web_client("anonymous"), f"/runs/{run.pk}")
+    assert "clustered: the items come in 20 clusters" in text
+    assert "&lt;i&gt;late&lt;/i&gt;" in text
+    assert "0.250" in text, "the gap of 40 of 40 and 30 of 40"
+    assert "ECE, 15 bins" in text
+    assert "0.075" in text, "always 0.8 sure and 70 of 80 right"
+    metrics = run.record["results"]["metrics"]
+    assert metrics[0]["n_clusters"] == 20
+    assert {"cluster_id", "group"} <= set(run.record["samples"]["columns"])
 
 
 def test_run_on_a_gpu_shows_what_it_held_there(cast: Cast) -> None:

@@ -14,6 +14,7 @@ LIGHT = [
     "ml_core.metrics.calibration",
     "ml_core.statistics",
     "ml_core.comparing",
+    "ml_core.assessment",
     "ml_core.perturb.text",
     "ml_core.perturb.audio",
     "ml_core.scoring",

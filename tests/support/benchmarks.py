@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow.parquet as pq
 from django.utils import timezone
 
 from evaluation.actions.benchmarks import refresh_benchmarks
 from evaluation.actions.leases import Outcome, claim_run, finish_run, start_job
-from evaluation.actions.records import sign_record
+from evaluation.actions.records import Measured, SampleFile, build_record, sign_record
 from evaluation.actions.runs import start_run
 from evaluation.models import Benchmark, Run, Score, Worker
 from hub.models import Organization, Repo, User
+from hub.site import store
 from tests.support.factories import make_repo
+
+if TYPE_CHECKING:
+    from ml_core.assessment import Assessment
 
 _numbers = itertools.count(1)
 
@@ -131,3 +140,88 @@ def finished_run(
 ) -> Run:
     half_width = kwargs.pop("half_width", 0.1)
     return finish(make_run(benchmark, model, user, **kwargs), value, half_width=half_width)
+
+
+def measured_run(
+    benchmark: Benchmark,
+    model: Repo,
+    user: User,
+    said: Sequence[str | None],
+    right: Sequence[str],
+    *,
+    clusters: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
+    sure: float = 0.8,
+) -> Run:
+    """A finished run with these answers to these items, its rows in the store."""
+    from ml_core.answers.label import KIND
+    from ml_core.assessment import assess
+    from ml_core.data.labels import Truth
+    from ml_core.data.marks import Marks
+    from ml_core.data.predictions import MISSING, Predictions
+    from ml_core.metrics import Setting
+
+    labels = tuple(sorted(set(right)))
+    places = {None: MISSING} | {label: at for at, label in enumerate(labels)}
+    index = np.array([places[each] for each in said])
+    rows = np.where(np.arange(len(labels)) == index[:, None], sure, (1 - sure) / (len(labels) - 1))
+    rows[index == MISSING] = np.nan
+    n, ids = len(said), tuple(f"item-{at}" for at in range(len(said)))
+    predictions = Predictions(
+        ids, labels, index, rows.astype(np.float32), np.zeros(n, bool), (None,) * n
+    )
+    truth = Truth(ids, np.array([places[each] for each in right]), labels)
+    marks = Marks(tuple(clusters) if clusters else None, tuple(groups) if groups else None)
+    assert benchmark.current is not None
+    found = assess(
+        KIND,
+        predictions,
+        truth,
+        marks,
+        metrics=benchmark.current.metrics,
+        setting=Setting(predictions.n_missing, 200, 0),
+    )
+    held = claim_after(make_run(benchmark, model, user))
+    finish_run(run=held, outcome=_measured_outcome(held, found, ids, labels))
+    held.refresh_from_db()
+    return held
+
+
+def claim_after(run: Run) -> Run:
+    """The queued run as a worker holds it that has begun."""
+    held = claim_run(worker=Worker.objects.first() or make_worker())
+    assert held is not None
+    assert held.pk == run.pk
+    start_job(run=held)
+    return held
+
+
+def _measured_outcome(
+    run: Run, found: Assessment, ids: tuple[str, ...], labels: tuple[str, ...]
+) -> Outcome:
+    from evaluation.worker.execution import _confusion, _results, _score_rows, samples_key
+    from evaluation.worker.samples import items_digest
+
+    buffer = io.BytesIO()
+    pq.write_table(found.samples, buffer)
+    data = buffer.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    store().put_bytes(samples_key(run), data)
+    samples = SampleFile(digest, len(data), len(ids), found.samples.column_names)
+    measured = Measured(
+        model={}, model_files={}, data_files={}, items_sha256=items_digest(ids),
+        labels=list(labels), label_map={}, execution={}, environment={},
+        results=_results(found.scores), samples=samples, worker={},
+    )  # fmt: skip
+    record = build_record(run=run, measured=measured, created=timezone.now().isoformat())
+    signed = sign_record(record=record)
+    return Outcome(
+        scores=_score_rows(found.scores),
+        record=record,
+        record_digest=signed.digest,
+        signature=signed.signature,
+        predictions_key=samples_key(run),
+        predictions_sha256=digest,
+        predictions_size_bytes=len(data),
+        confusion=_confusion(found.scores.confusion),
+    )
