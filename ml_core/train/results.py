@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ml_core.directions import Direction
 from ml_core.records import from_json, to_json
-from ml_core.results import Direction, ModelFacts, PredictionsFile, Scores
+from ml_core.results import ModelFacts, PredictionsFile, Scores
 from ml_core.statistics.comparison import Comparison
 from ml_core.train.specs import FinetuneSpec
 
