@@ -99,6 +99,32 @@ METRICS: dict[str, MetricInfo] = {
         MetricInfo(
             "pearson", _("Pearson"), _("Whether the model's similarities follow people's scores.")
         ),
+        MetricInfo(
+            "box_ap",
+            _("Box AP"),
+            _("Average precision of the boxes, over overlaps of .50 to .95, as COCO has it."),
+        ),
+        MetricInfo(
+            "box_ap50", _("Box AP50"), _("Average precision where half an overlap is enough.")
+        ),
+        MetricInfo(
+            "box_ap75", _("Box AP75"), _("Average precision where boxes must overlap by .75.")
+        ),
+        MetricInfo(
+            "box_ap_small",
+            _("Box AP small"),
+            _("Average precision on objects of up to 32 x 32 pixels."),
+        ),
+        MetricInfo(
+            "box_ap_medium",
+            _("Box AP medium"),
+            _("Average precision on objects of 32 x 32 to 96 x 96 pixels."),
+        ),
+        MetricInfo(
+            "box_ap_large",
+            _("Box AP large"),
+            _("Average precision on objects of at least 96 x 96 pixels."),
+        ),
     )
 }
 

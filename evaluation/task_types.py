@@ -16,6 +16,7 @@ TITLES: dict[str, str | Promise] = {
     "multiple-choice": _("Multiple choice"),
     "question-answering": _("Question answering"),
     "sentence-similarity": _("Sentence similarity"),
+    "object-detection": _("Object detection"),
 }
 
 

@@ -19,6 +19,7 @@ KINDS = {
     "choice": "ml_core.answers.choice",
     "span": "ml_core.answers.span",
     "similarity": "ml_core.answers.similarity",
+    "boxes": "ml_core.answers.boxes",
 }
 """Module of each kind; its `KIND` is the kind."""
 

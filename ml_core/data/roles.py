@@ -17,6 +17,7 @@ ANSWER_ROLE = "answer"
 SCORE_ROLE = "score"
 CONTEXT_ROLE = "context"
 ANSWERS_ROLE = "answers"
+OBJECTS_ROLE = "objects"
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,4 @@ TAGS = Role(TAGS_ROLE, "label")
 ANSWER = Role(ANSWER_ROLE, "label")
 SCORE = Role(SCORE_ROLE, "label")
 ANSWERS = Role(ANSWERS_ROLE, "label")
+OBJECTS = Role(OBJECTS_ROLE, "label")

@@ -108,6 +108,9 @@ def _read_table(
     groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     if sum(group.total_byte_size for group in groups) > 4 * limit:
         raise ValueError("it unpacks to too many bytes")
+    counts = [group.column(at).num_values for group in groups for at in range(group.num_columns)]
+    if max(counts, default=0) > limit:
+        raise ValueError("its lists hold too many values")
     stream.seek(0)
     return pq.ParquetFile(stream, read_dictionary=list(as_dictionary)).read()
 

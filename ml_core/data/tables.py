@@ -100,19 +100,27 @@ def _open_parquet(path: Path) -> Source:
 
 
 def class_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Names of ClassLabel columns, and of lists of them, from the metadata that the `datasets` library writes."""
+    """Names of ClassLabel columns, of lists of them, and of the categories of objects, from the
+    metadata that the `datasets` library writes."""
     try:
         features = json.loads(metadata.get(HF_METADATA, b"{}"))["info"]["features"]
-        items = list(features.items())
+        named = {column: _names_in(feature) for column, feature in features.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    kinds = {c: f.get("feature", f) for c, f in items if isinstance(f, dict)}
-    names = {c: f["names"] for c, f in kinds.items() if isinstance(f, dict) and "names" in f}
     return {
         column: tuple(found)
-        for column, found in names.items()
+        for column, found in named.items()
         if isinstance(found, list) and all(isinstance(name, str) for name in found)
     }
+
+
+def _names_in(feature: object) -> object:
+    """The names of a feature, or of what its lists or its objects hold."""
+    for key in ("names", "feature", "category"):
+        if isinstance(feature, dict) and key in feature:
+            inner = feature[key]
+            return inner if key == "names" else _names_in(inner)
+    return _names_in(feature[0]) if isinstance(feature, list) and len(feature) == 1 else None
 
 
 def _open_csv(path: Path) -> Source:

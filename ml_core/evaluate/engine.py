@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from ml_core.evaluate.transfer import Arriving, Ragged, Values, fetch
 
 T = TypeVar("T")
 Inputs = dict[str, torch.Tensor]
-MakeInputs = Callable[[Rows], Inputs]
+MakeInputs = Callable[[Rows], Any]  # what the family's own forward pass takes, mostly `Inputs`
 Given = torch.Tensor | Ragged
-Forward = Callable[[Inputs], Given]
+Forward = Callable[[Any], Given]
 
 IN_FLIGHT = 2
 """Batches given to the device and not yet read: while it computes one, the next is made ready."""

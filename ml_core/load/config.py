@@ -141,7 +141,7 @@ def _clean_object(values: Mapping[str, object], removed: set[str], depth: int) -
     return kept
 
 
-def classifier_labels(config: CleanConfig) -> tuple[str, ...]:
+def classifier_labels(config: CleanConfig, *, least: int = 2) -> tuple[str, ...]:
     """The label names of a single-label classifier, by output number.
 
     transformers' own default of two labels holds where the config names none.
@@ -163,7 +163,7 @@ def classifier_labels(config: CleanConfig) -> tuple[str, ...]:
         labels = tuple(f"LABEL_{number}" for number in range(count))
     else:
         labels = _numbered_labels(named)
-    if len(labels) < 2:
+    if len(labels) < least:
         raise UserError(
             Code.UNSUPPORTED_MODEL,
             "The model has one output, which is a regression; this task needs two labels or more.",

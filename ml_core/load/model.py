@@ -83,7 +83,7 @@ def load_model(
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
-            attn_implementation=attention,
+            attn_implementation={"": attention},  # parts such as a backbone have their own
             dtype=dtype,
         )
     except (MemoryError, torch.OutOfMemoryError):

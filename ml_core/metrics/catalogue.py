@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ml_core.metrics import answers, choices, likelihood, similarity, spans
+from ml_core.metrics import answers, choices, detection, likelihood, similarity, spans
 from ml_core.metrics.registry import METRICS, Metric
 
 METRICS_OF: dict[str, Mapping[str, Metric]] = {
@@ -12,4 +12,5 @@ METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "choice": choices.METRICS,
     "span": answers.METRICS,
     "similarity": similarity.METRICS,
+    "boxes": detection.METRICS,
 }

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evaluation.actions.leases import claim_run, finish_run, start_job
@@ -30,6 +32,7 @@ from ml_core.specs import EngineSpec
 from tests.support import tiny_models
 from tests.support.benchmarks import make_benchmark, make_model, make_run, make_worker, outcome
 from tests.support.cast import Cast
+from tests.support.data_files import png
 from tests.support.folder_hub import FolderHub
 
 SOURCE = Source("me/data", "dataset", "c" * 40, "http://hub", "token", Path("cache"))
@@ -50,6 +53,11 @@ PAIRS = [
     {"sentence1": a, "sentence2": b, "score": float(at)}
     for at, (a, b) in enumerate(zip(tiny_models.SENTENCES, "abcdef", strict=True))
 ]
+OBJECTS = [
+    {"image": png(40, 30), "objects": {"bbox": [[1, 2, 9, 9]], "category": ["cat"]}},
+    {"image": png(30, 40), "objects": {"bbox": [[1, 2, 9, 9]] * 2, "category": ["cat", "dog"]}},
+    {"image": png(40, 30), "objects": {"bbox": [], "category": []}},
+]
 FAMILIES = [
     ("token-classification", "{tokens: words}", TAGGED, tiny_models.save_token_classifier),
     ("perplexity", "{}", TEXTS, tiny_models.save_causal_lm),
@@ -57,6 +65,7 @@ FAMILIES = [
     ("multiple-choice", "{}", CHOICES, tiny_models.save_causal_lm),
     ("question-answering", "{}", ANSWERS, tiny_models.save_question_answerer),
     ("sentence-similarity", "{}", PAIRS, tiny_models.save_masked_lm),
+    ("object-detection", "{}", OBJECTS, tiny_models.save_detector),
 ]
 
 
@@ -70,6 +79,14 @@ def test_every_family_is_here_or_has_tests_of_its_own() -> None:
     assert {name for name, *_ in FAMILIES} | {"text-classification", "image-classification"} == set(
         TASKS
     )
+
+
+def write_split(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """The rows as the split `test`, in a form that can hold them."""
+    if "image" in rows[0]:
+        pq.write_table(pa.Table.from_pylist(rows), folder / "test.parquet")
+    else:
+        (folder / "test.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
 
 
 @pytest.mark.parametrize(("task", "columns", "rows", "save"), FAMILIES)
@@ -86,7 +103,7 @@ def test_from_eval_yaml_to_published_rows(
     for module in (inputs, splits):
         monkeypatch.setattr(module, "list_files", hub.list_files)
         monkeypatch.setattr(module, "fetch_files", hub.fetch_files)
-    (hub.root / "test.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    write_split(hub.root, rows)
     (found,) = parse(eval_yaml(task, columns).encode()).tasks
     spec = {
         "model": {"repo": "me/model", "commit": "a" * 40},

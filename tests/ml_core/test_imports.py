@@ -28,6 +28,7 @@ LIGHT = [
     "ml_core.answers.choice",
     "ml_core.answers.similarity",
     "ml_core.answers.span",
+    "ml_core.answers.boxes",
     "ml_core.load.checkpoint",
     "ml_core.evaluate",
     "ml_core.evaluate.evaluation",

@@ -222,3 +222,40 @@ def edit_json(path: Path, **values: object) -> None:
     content = json.loads(path.read_text(encoding="utf-8")) | values
     kept = {key: value for key, value in content.items() if value is not None}
     path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def save_detector(folder: Path, *, labels: tuple[str, ...] = ("cat", "dog")) -> Path:
+    """A DETR over a ResNet of width 8 with 7 queries, and its image processor."""
+    import torch
+    from transformers import DetrConfig, DetrForObjectDetection, DetrImageProcessorPil, ResNetConfig
+
+    torch.manual_seed(0)
+    backbone = ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 8, 8, 16],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage4"],
+    )
+    config = DetrConfig(
+        backbone_config=backbone,
+        use_timm_backbone=False,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        num_queries=7,
+        init_std=0.5,
+        id2label=dict(enumerate(labels)),
+        label2id={name: at for at, name in enumerate(labels)},
+    )
+    model = DetrForObjectDetection(config)
+    for parameter in (model.class_labels_classifier.weight, model.bbox_predictor.layers[2].weight):
+        torch.nn.init.normal_(parameter, std=1.0)
+    model.save_pretrained(folder)
+    size = {"shortest_edge": 32, "longest_edge": 64}
+    DetrImageProcessorPil(size=size).save_pretrained(folder)
+    return folder

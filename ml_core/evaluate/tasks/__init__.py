@@ -24,6 +24,7 @@ from ml_core.data.roles import (
     ITEM_ID,
     LABEL,
     MARKS,
+    OBJECTS,
     SCORE,
     TAGS,
     WORDS_ROLE,
@@ -155,6 +156,23 @@ TASKS: dict[str, Task] = {
             metrics=("spearman", "pearson"),
             runner="ml_core.evaluate.tasks.sentence_similarity",
             model_tags=("feature-extraction",),
+        ),
+        Task(
+            name="object-detection",
+            title="Object detection",
+            inputs=(Role("image", "image"),),
+            truth=(OBJECTS,),
+            answer="boxes",
+            metrics=(
+                "box_ap",
+                "box_ap50",
+                "box_ap75",
+                "box_ap_small",
+                "box_ap_medium",
+                "box_ap_large",
+            ),
+            runner="ml_core.evaluate.tasks.object_detection",
+            has_labels=True,
         ),
     )
 }
