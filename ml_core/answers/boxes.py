@@ -134,12 +134,19 @@ class BoxesKind(AnswerKind[BoxPredictions, ObjectTruth, LabelMap]):
         crowds are in neither."""
         pairs = list(zip(predictions.found, truth.objects, strict=True))
         counts = [None if f is None else count_found(t, f, len(truth.labels)) for f, t in pairs]
-        boxes = pa.list_(pa.list_(pa.float32()))
+        floats = pa.list_(pa.float64())
+        boxes = pa.list_(floats)
         table = pa.table(
             {
                 "item_id": pa.array(truth.item_ids, pa.string()),
-                "target": pa.array([_names(t, truth.labels) for t in truth.objects]),
+                "target": pa.array(
+                    [_names(t, truth.labels) for t in truth.objects], pa.list_(pa.string())
+                ),
                 "target_boxes": pa.array([t.boxes.tolist() for t in truth.objects], boxes),
+                "target_crowd": pa.array(
+                    [t.is_crowd.tolist() for t in truth.objects], pa.list_(pa.bool_())
+                ),
+                "target_areas": pa.array([t.areas.tolist() for t in truth.objects], floats),
                 "prediction": pa.array(
                     [_names(f, truth.labels) for f in predictions.found], pa.list_(pa.string())
                 ),
@@ -147,8 +154,7 @@ class BoxesKind(AnswerKind[BoxPredictions, ObjectTruth, LabelMap]):
                     [None if f is None else f.boxes.tolist() for f in predictions.found], boxes
                 ),
                 "scores": pa.array(
-                    [None if f is None else f.scores.tolist() for f in predictions.found],
-                    pa.list_(pa.float32()),
+                    [None if f is None else f.scores.tolist() for f in predictions.found], floats
                 ),
                 "n_found": pa.array(counts, pa.int64()),
                 "n_objects": pa.array(

@@ -14,12 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ml_core.arrays import Floats, Ints
-from ml_core.statistics.bootstrap import draw_counts
-
-Flags = NDArray[np.bool_]
+from ml_core.arrays import Bools, Floats, Ints
 
 OVERLAPS: Floats = np.linspace(0.5, 0.95, 10)
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
@@ -30,6 +26,7 @@ SIZES: dict[str, tuple[float, float]] = {
     "large": (96.0**2, 1e10),
 }
 """Least and largest area in pixels, both included."""
+CHUNK_VALUES = 500_000
 MAX_BOXES = 100
 """As many boxes of one image and category take part, those of the highest scores."""
 _LOW, _HIGH = np.array(list(SIZES.values())).T[:, :, None]
@@ -45,7 +42,7 @@ class TrueObjects:
 
     boxes: Floats
     labels: Ints
-    is_crowd: Flags
+    is_crowd: Bools
     areas: Floats
 
 
@@ -58,6 +55,10 @@ class FoundObjects:
     scores: Floats
 
 
+NO_OBJECTS = TrueObjects(np.zeros((0, 4)), *(np.zeros(0, kind) for kind in (int, bool, float)))
+NO_BOXES = FoundObjects(np.zeros((0, 4)), np.zeros(0, dtype=np.int64), np.zeros(0))
+
+
 @dataclass(frozen=True)
 class Ranked:
     """The boxes of one category over all images, by falling score.
@@ -67,31 +68,33 @@ class Ranked:
     """
 
     image: Ints
-    hit: Flags
-    ignored: Flags
+    hit: Bools
+    ignored: Bools
     true_image: Ints
-    counted: Flags
+    counted: Bools
 
-    def average_precision(self, size: int, counts: Floats) -> Floats:
-        """AP at each overlap with images counted as `counts`, `(draws, images)`, says.
+    def average_precision(self, size: int, overlaps: slice, counts: Floats) -> Floats:
+        """Mean AP over `overlaps` with images counted as `counts`, `(draws, images)`, says.
 
-        Shape `(draws, overlaps)`; NaN where a draw has no object.
+        Shape `(draws,)`; NaN where a draw has no object.
         """
+        hit, ignored = self.hit[size, overlaps], self.ignored[size, overlaps]
         n_true = counts[:, self.true_image] @ self.counted[size].astype(np.float64)
-        hits = self.hit[size] & ~self.ignored[size]
+        hits, misses = hit & ~ignored, ~hit & ~ignored
         n_boxes = int(np.flatnonzero(hits.any(axis=0)).max(initial=-1)) + 1  # later ones are idle
         if n_boxes == 0:
-            zero = np.where(n_true == 0, np.nan, 0.0)
-            return np.repeat(zero[:, None], len(OVERLAPS), axis=1)
-        weights = counts[:, None, self.image[:n_boxes]]
-        misses = ~self.hit[size] & ~self.ignored[size]
-        right = np.cumsum(weights * hits[:, :n_boxes], axis=2)
-        wrong = np.cumsum(weights * misses[:, :n_boxes], axis=2)
-        precision = right / np.maximum(right + wrong, np.spacing(1))
-        best = np.maximum.accumulate(precision[:, :, ::-1], axis=2)[:, :, ::-1]
-        found: Floats = _at_recalls(right, n_true, best).mean(axis=2)
-        found[n_true == 0] = np.nan
-        return found
+            return np.where(n_true == 0, np.nan, 0.0)
+        found = np.empty(len(counts))
+        step = max(1, CHUNK_VALUES // (len(hits) * n_boxes))
+        for start in range(0, len(counts), step):
+            rows = slice(start, start + step)
+            weights = counts[rows, None, self.image[:n_boxes]]
+            right = np.cumsum(weights * hits[:, :n_boxes], axis=2)
+            wrong = np.cumsum(weights * misses[:, :n_boxes], axis=2)
+            precision = right / np.maximum(right + wrong, np.spacing(1))
+            best = np.maximum.accumulate(precision[:, :, ::-1], axis=2)[:, :, ::-1]
+            found[rows] = _at_recalls(right, n_true[rows], best).mean(axis=(1, 2))
+        return np.where(n_true == 0, np.nan, found)
 
 
 def _at_recalls(right: Floats, n_true: Floats, precision: Floats) -> Floats:
@@ -138,32 +141,17 @@ def count_found(right: TrueObjects, said: FoundObjects, n_labels: int) -> int:
     return sum(int((of.hit[0, 0] & ~of.ignored[0, 0]).sum()) for of in categories)
 
 
-def drawn_precision(
-    categories: Sequence[Ranked],
-    size: int,
-    n_images: int,
-    *,
-    n_draws: int,
-    rng: np.random.Generator,
+def mean_precision(
+    categories: Sequence[Ranked], size: int, overlaps: slice, counts: Floats
 ) -> Floats:
-    """Mean AP over categories in resamples of the images, shape `(draws, overlaps)`."""
-    width = len(OVERLAPS) * max((len(of.image) for of in categories), default=0)
-    weights = np.ones(n_images, dtype=np.int64)
-    blocks = draw_counts(weights, n_draws=n_draws, rng=rng, width=width)
-    drawn = [mean_precision(categories, size, counts) for counts in blocks]
-    return np.concatenate(drawn) if drawn else np.empty((0, len(OVERLAPS)))
-
-
-def mean_precision(categories: Sequence[Ranked], size: int, counts: Floats) -> Floats:
-    """Mean over the categories that have an object, shape `(draws, overlaps)`."""
-    total = np.zeros((len(counts), len(OVERLAPS)))
-    n_there = np.zeros(len(counts))
+    """Mean AP over the categories that have an object, shape `(draws,)`; NaN for none."""
+    total, n_there = np.zeros(len(counts)), np.zeros(len(counts))
     for of in categories:
-        values = of.average_precision(size, counts)
-        is_there = ~np.isnan(values[:, 0])
+        values = of.average_precision(size, overlaps, counts)
+        is_there = ~np.isnan(values)
         total[is_there] += values[is_there]
         n_there += is_there
-    return np.where(n_there == 0, np.nan, total.T / np.maximum(n_there, 1)).T
+    return np.where(n_there == 0, np.nan, total / np.maximum(n_there, 1))
 
 
 @dataclass(frozen=True)
@@ -172,10 +160,10 @@ class _Part:
 
     image: int
     scores: Floats
-    hit: Flags
-    ignored: Flags
+    hit: Bools
+    ignored: Bools
     areas: Floats
-    counted: Flags
+    counted: Bools
 
 
 def _match(image: int, label: int, right: TrueObjects, said: FoundObjects) -> _Part:
@@ -191,7 +179,7 @@ def _match(image: int, label: int, right: TrueObjects, said: FoundObjects) -> _P
     return _Part(image, said.scores[order], hit, ignored, areas, ~ignore)
 
 
-def _greedy(overlaps: Floats, ignore: Flags, crowd: Flags) -> tuple[Flags, Flags]:
+def _greedy(overlaps: Floats, ignore: Bools, crowd: Bools) -> tuple[Bools, Bools]:
     """Which boxes find an object, and which find an ignored one: `(sizes, overlaps, boxes)`."""
     n_boxes, n_objects = overlaps.shape
     shape = len(SIZES), len(OVERLAPS)
@@ -216,7 +204,7 @@ def _greedy(overlaps: Floats, ignore: Flags, crowd: Flags) -> tuple[Flags, Flags
     return hit, on_ignored
 
 
-def overlaps_of(boxes: Floats, objects: Floats, crowd: Flags) -> Floats:
+def overlaps_of(boxes: Floats, objects: Floats, crowd: Bools) -> Floats:
     """Intersection over union, shape `(boxes, objects)`; over the box alone for a crowd."""
     ends, true_ends = boxes[:, :2] + boxes[:, 2:], objects[:, :2] + objects[:, 2:]
     low = np.maximum(boxes[:, None, :2], objects[None, :, :2])

@@ -93,7 +93,7 @@ def draws_of(
     Args:
         metric: of counts of the items that `sample` holds.
     """
-    if sample.n_units < 2:
+    if sample.n_units < 2 or n_draws == 0:
         return np.empty(0)
     units = np.ones(sample.n_units, dtype=np.int64)
     rng = np.random.default_rng(seed)

@@ -1,13 +1,14 @@
 """Average precision of boxes against pycocotools and against examples worked by hand."""
 
 import contextlib
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 
 from ml_core.metrics import Setting
-from ml_core.metrics.detection import METRICS, detections_of
+from ml_core.metrics.detection import METRICS, BoxScores, Looks, detections_of
 from ml_core.metrics.matching import (
     SIZES,
     FoundObjects,
@@ -16,6 +17,7 @@ from ml_core.metrics.matching import (
     mean_precision,
     overlaps_of,
 )
+from ml_core.statistics.comparison import Question
 
 
 def true(boxes, labels, crowd=None, areas=None):
@@ -106,8 +108,9 @@ def test_draws_are_made_of_the_same_matches(seed):
     expected = reference([truth[at] for at in twice], [said[at] for at in twice], 3)
     counts = np.ones((1, 20))
     counts[0, [3, 7]] = 3, 2
-    categories = detections_of(truth, said, 3).categories
-    drawn = [mean_precision(categories, at, counts)[0].mean() for at in range(len(SIZES))]
+    categories = detections_of(truth, said, 3).looks.categories
+    every = slice(None)
+    drawn = [mean_precision(categories, at, every, counts)[0] for at in range(len(SIZES))]
     assert drawn == pytest.approx(np.delete(expected, [1, 2]), abs=1e-9)
 
 
@@ -160,3 +163,27 @@ def test_the_error_is_that_of_drawing_other_images():
     assert np.mean([one.se for one in given]) == pytest.approx(np.std(values, ddof=1), rel=0.3)
     assert all(one.ci_low < one.value < one.ci_high for one in given)
     assert values_of(*samples[0], 1, n_draws=100)[0] == given[0]
+
+
+def test_two_models_are_compared_on_the_same_images():
+    truth, said = random_images(1, 40, 2, digits=12)
+    worse = [dataclasses.replace(one, boxes=one.boxes + 8.0) for one in said]
+    sides = [BoxScores(Looks(truth, found, 2), slice(None), 0) for found in (said, worse)]
+    expected = [reference(truth, found, 2)[0] for found in (said, worse)]
+    question = Question(metric="box_ap", n_draws=100)
+    found = sides[0].compare(sides[1], question, None)
+    assert [found.base, found.candidate] == pytest.approx(expected, abs=1e-9)
+    assert found.verdict == "worse"
+    assert found.only_base > found.only_candidate
+    assert sides[0].compare(sides[0], question, None).difference == 0
+
+
+def test_an_image_that_was_not_looked_at_counts_nothing():
+    truth, said = random_images(2, 20, 2)
+    some = BoxScores(Looks(truth, [None, *said[1:]], 2), slice(None), 0)
+    rest = BoxScores(Looks(truth[1:], said[1:], 2), slice(None), 0)
+    found, expected = some.estimate(n_draws=50), rest.estimate(n_draws=50)
+    assert (found.value, found.se) == (expected.value, expected.se)
+    assert (found.n, found.n_missing) == (19, 1)
+    clusters = np.arange(20) // 2
+    assert some.estimate(clusters, n_draws=50).n_clusters == 10
