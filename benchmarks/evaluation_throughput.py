@@ -106,7 +106,7 @@ def _per_item(work: str, ours: float, peer: float, n: int, goal: float) -> Row:
 
 def start_up(folder: Path, texts: list[str]) -> list[Row]:
     """Wall seconds to the first batch: a cold caged job, and one that stood by."""
-    from evaluation.cage import Limits, evaluation_job, find_cage
+    from evaluation.cage import Limits, core_job, find_cage
     from evaluation.child import start_child
     from evaluation.runner import run_job, watch_child
 
@@ -124,8 +124,8 @@ def start_up(folder: Path, texts: list[str]) -> list[Row]:
             out = root / kind
             out.mkdir()
             visible = [folder, root / "inputs.parquet"]
-            job = evaluation_job(
-                root / "spec.json", out, read_only=visible, standby=kind == "standby"
+            job = core_job(
+                "evaluate", root / "spec.json", out, read_only=visible, standby=kind == "standby"
             )
             first: list[float] = []
 

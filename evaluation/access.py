@@ -74,8 +74,7 @@ def error_words(actor: Actor, run: Run) -> tuple[str, dict[str, Any]]:
     """Message and details of the run's error. They may quote model and data, so whom a gate keeps
     out gets none of them, unless the run is their own."""
     is_own = actor.user is not None and actor.user.pk == run.owner_id
-    dataset = run.benchmark_version.benchmark.dataset
-    may_know = may_read_contents(actor, run.model_repo) and may_read_contents(actor, dataset)
+    may_know = all(may_read_contents(actor, repo) for repo in run.read_repos)
     return (run.error_message, run.error_details) if is_own or may_know else ("", {})
 
 
@@ -109,7 +108,8 @@ def get_run_for_predictions(actor: Actor, run_id: uuid.UUID) -> Run:
     Raises: RunNotFound: as for reading. GatedRepo: the data set has a gate.
     """
     run = get_run_for_read(actor, run_id)
-    check_may_read_contents(actor, run.benchmark_version.benchmark.dataset)
+    if run.dataset is not None:
+        check_may_read_contents(actor, run.dataset)
     return run
 
 
@@ -145,8 +145,7 @@ def _token_may_act(actor: Actor, model_repo: Repo) -> bool:
 
 
 def _may_read(actor: Actor, run: Run) -> bool:
-    dataset = run.benchmark_version.benchmark.dataset
-    return all(level_of(actor, repo) >= Level.READ for repo in (run.model_repo, dataset))
+    return all(level_of(actor, repo) >= Level.READ for repo in run.read_repos)
 
 
 def _readable_dataset(actor: Actor, namespace: str, name: str) -> Repo:

@@ -62,7 +62,16 @@ class ScoreInline(TabularInline):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ["page", "shown_state", "benchmark", "owner", "worker", "attempt", "queued_at"]
+    list_display = [
+        "page",
+        "kind",
+        "shown_state",
+        "subject",
+        "owner",
+        "worker",
+        "attempt",
+        "queued_at",
+    ]
     list_filter = ["state", "error_family", "error_code", "kind", "pool", "worker"]
     search_fields = ["id", "model_repo__name", "model_repo__namespace__name", "owner__username"]
     date_hierarchy = "queued_at"
@@ -71,6 +80,7 @@ class RunAdmin(ReadOnlyAdmin):
         "owner",
         "worker",
         "model_repo__namespace",
+        "dataset__namespace",
         "benchmark_version__benchmark",
     ]
     inlines = [ScoreInline]
@@ -85,9 +95,9 @@ class RunAdmin(ReadOnlyAdmin):
     def shown_state(self, run: Run) -> str:
         return run.state
 
-    @display(description="benchmark")
-    def benchmark(self, run: Run) -> str:
-        return str(run.benchmark_version)
+    @display(description="benchmark or data set")
+    def subject(self, run: Run) -> str:
+        return str(run.benchmark_version or run.dataset or "")
 
     @action(description="Cancel", permissions=["view"])
     def cancel_chosen(self, request: HttpRequest, runs: QuerySet[Run]) -> None:

@@ -73,7 +73,8 @@ class Job:
     standby: bool = False
 
 
-def evaluation_job(
+def core_job(
+    verb: str,
     spec_path: Path,
     out_dir: Path,
     *,
@@ -81,13 +82,13 @@ def evaluation_job(
     use_gpu: bool = False,
     standby: bool = False,
 ) -> Job:
-    """The job `python -m ml_core.evaluate SPEC OUT`.
+    """The job `python -m ml_core.<verb> SPEC OUT`.
 
     Args:
         read_only: model folder and data files (the spec's own folder need not be named).
     """
     flags = ("--standby",) if standby else ()
-    command = (sys.executable, "-m", "ml_core.evaluate", *flags, str(spec_path), str(out_dir))
+    command = (sys.executable, "-m", f"ml_core.{verb}", *flags, str(spec_path), str(out_dir))
     visible = (*read_only, spec_path)
     return Job(command, out_dir, visible, use_gpu=use_gpu, standby=standby)
 

@@ -49,6 +49,7 @@ def benchmark_list(
 def run_page(
     actor: Actor,
     *,
+    kind: str = "",
     model: str = "",
     benchmark: str = "",
     owner: str = "",
@@ -63,6 +64,8 @@ def run_page(
         InvalidInput: the cursor is none of ours.
     """
     runs = Run.objects.visible_to(actor).for_list()
+    if kind:
+        runs = runs.filter(kind=kind)
     if model:
         namespace, _, name = model.partition("/")
         runs = runs.filter(model_repo=get_repo_for_read(actor, "model", namespace, name))

@@ -32,6 +32,8 @@ MAX_QUEUE_READ = 5000
 RATE_SAMPLES = 15
 LIMIT_WINDOW = timedelta(days=1)
 """Over which the runs that somebody starts are counted."""
+Durations = dict[tuple[str, int | None], float | None]
+"""What runs usually take, by kind and benchmark version, as far as it was asked for already."""
 _LENGTH = ExpressionWrapper(F("finished_at") - F("claimed_at"), output_field=DurationField())
 _NOT_ON_BOARDS = [
     *(f"run__{name}" for name in ("record", "spec", "confusion", "error_details")),
@@ -127,15 +129,17 @@ def waiting_run_ids(limit: int) -> list[uuid.UUID]:
 
 
 def typical_duration_s(
-    version_id: int, *, known: dict[int, float | None] | None = None
+    kind: str, version_id: int | None, *, known: Durations | None = None
 ) -> float | None:
-    """Median of the last finished runs on a benchmark version, else of all; None without any."""
+    """Median of the last finished runs of a kind on a benchmark version, else of the kind; None
+    without any."""
     known = {} if known is None else known
-    if version_id not in known:
-        finished = Run.objects.filter(state=RunState.FINISHED, claimed_at__isnull=False)
-        own = _median_s(finished.filter(benchmark_version_id=version_id))
-        known[version_id] = own if own is not None else _median_s(finished)
-    return known[version_id]
+    wanted = (kind, version_id)
+    if wanted not in known:
+        finished = Run.objects.filter(kind=kind, state=RunState.FINISHED, claimed_at__isnull=False)
+        own = _median_s(finished.filter(benchmark_version_id=version_id)) if version_id else None
+        known[wanted] = own if own is not None else _median_s(finished)
+    return known[wanted]
 
 
 @dataclass(frozen=True)
@@ -235,18 +239,20 @@ def _waiting(
         Q(not_before__lte=until) | Q(pk=also.pk if also else None)
     )
     values = rows.order_by("queued_at").values_list(
-        "pk", "owner_id", "queued_at", "benchmark_version_id"
+        "pk", "owner_id", "queued_at", "estimate_s", "kind", "benchmark_version_id"
     )[:MAX_QUEUE_READ]
-    known: dict[int, float | None] = {}
+    known: Durations = {}
     wants_time = also is not None
     return [
         Waiting(
             pk,
             owner,
             queued_at,
-            typical_duration_s(version, known=known) if wants_time else None,
+            promised
+            if promised is not None or not wants_time
+            else typical_duration_s(kind, version, known=known),
         )
-        for pk, owner, queued_at, version in values
+        for pk, owner, queued_at, promised, kind, version in values
     ]
 
 
@@ -256,16 +262,18 @@ def _running_by_owner() -> dict[int | None, int]:
 
 
 def _busy(pool: str, now: datetime) -> list[Busy]:
-    known: dict[int, float | None] = {}
+    known: Durations = {}
     held = Run.objects.filter(state__in=HELD, pool=pool)
     return [Busy(run.owner_id, _remaining_s(run, now, known)) for run in held]
 
 
-def _remaining_s(run: Run, now: datetime, known: dict[int, float | None]) -> float | None:
+def _remaining_s(run: Run, now: datetime, known: Durations) -> float | None:
     """By the run's own rate where it has one, else by what such runs usually take."""
     if run.items_per_s and run.items_total:
         return max(0.0, (run.items_total - run.items_done) / run.items_per_s)
-    typical = typical_duration_s(run.benchmark_version_id, known=known)
+    typical = run.estimate_s
+    if typical is None:
+        typical = typical_duration_s(run.kind, run.benchmark_version_id, known=known)
     if typical is None or run.claimed_at is None:
         return None
     return max(1.0, typical - (now - run.claimed_at).total_seconds())

@@ -11,9 +11,9 @@ def place_run(*, run: Run) -> LeaderboardEntry | None:
     """Puts a finished `run` on its board, unless a newer commit of the model stands there.
 
     Part of the caller's transaction. A run of a commit outside the default branch, such as that of
-    an open pull request, goes on no board.
+    an open pull request, goes on no board, nor does one that measures no benchmark.
     """
-    if run.model_height is None:
+    if run.model_height is None or run.benchmark_version is None:
         return None
     entry = (
         LeaderboardEntry.objects.select_for_update()

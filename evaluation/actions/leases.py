@@ -78,20 +78,19 @@ def claim_run(*, worker: Worker) -> Run | None:
 
 
 def issue_token(*, run: Run) -> str:
-    """A token with which the worker of `run` reads its model and data set.
+    """A token with which the worker of `run` reads what the run reads.
 
     It dies with the lease. Raises `LeaseLost`; `JobFailed` where nobody owns the run any more.
     """
     if run.owner is None:
         raise JobFailed(ErrorFamily.USER, "no_access", "The person who started the run is gone.")
     lifetime_s = run.spec["limits"]["wall_s"] + TOKEN_MARGIN_S
-    dataset = run.benchmark_version.benchmark.dataset
     with transaction.atomic():
         made = create_token(
             user=run.owner,
             name=f"run {run.pk}",
             scope=TokenScope.FINE_GRAINED,
-            grants=[Grant(run.model_repo), Grant(dataset)],
+            grants=[Grant(repo) for repo in run.read_repos],
             expires_at=timezone.now() + timedelta(seconds=lifetime_s),
             is_internal=True,
         )

@@ -77,6 +77,7 @@ def start_run(
         "model_repo": model_repo,
         "model_commit": commit,
         "benchmark_version": version,
+        "dataset": version.benchmark.dataset,
     }
     if (active := _active_run(wanted)) is not None:
         return _joined(active, label_map)

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from evaluation.access import error_words
-from evaluation.models import Benchmark, Run, Score
+from evaluation.models import Benchmark, Run, RunKind, Score
 from evaluation.queries import BoardRow, QueueInsight, queue_insight
 from hub.auth import ANONYMOUS
 
@@ -39,6 +39,7 @@ class StartRunIn(serializers.Serializer[Any]):
 class ListRunsIn(serializers.Serializer[Any]):
     """Filters of the list of runs."""
 
+    kind = serializers.ChoiceField(required=False, choices=RunKind.choices)
     model = serializers.CharField(required=False, max_length=200)
     benchmark = serializers.CharField(required=False, max_length=300)
     owner = serializers.CharField(required=False, max_length=150)
@@ -147,8 +148,21 @@ class RunOut(serializers.Serializer[Run]):
     state = serializers.CharField()
     model = serializers.CharField(source="model_repo.full_name")
     commit = serializers.CharField(source="model_commit")
-    benchmark = serializers.CharField(source="benchmark_version.benchmark.full_id")
-    benchmark_version = serializers.IntegerField(source="benchmark_version.number")
+    dataset = serializers.CharField(
+        source="dataset.full_name",
+        default=None,
+        allow_null=True,
+        help_text="The data set that the run reads.",
+    )
+    benchmark = serializers.CharField(
+        source="benchmark_version.benchmark.full_id",
+        default=None,
+        allow_null=True,
+        help_text="Only evaluations have one.",
+    )
+    benchmark_version = serializers.IntegerField(
+        source="benchmark_version.number", default=None, allow_null=True
+    )
     owner = serializers.CharField(source="owner.username", default=None, allow_null=True)
     worker = serializers.CharField(source="worker.name", default=None, allow_null=True)
     attempt = serializers.IntegerField()

@@ -17,6 +17,7 @@ from hub.models import AccessToken, Repo, User
 
 class RunKind(models.TextChoices):
     EVALUATE = "evaluate", _("Evaluation")
+    FINETUNE = "finetune", _("Fine-tuning")
 
 
 class RunState(models.TextChoices):
@@ -62,10 +63,10 @@ class ErrorFamily(models.TextChoices):
 
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, actor: Actor) -> RunQuerySet:
-        """Runs whose model and data set `actor` may both read."""
+        """Runs whose model and data set, where they read one, `actor` may both read."""
         readable = actor.visible_repos()
         return self.filter(
-            model_repo__in=readable, benchmark_version__benchmark__dataset__in=readable
+            Q(dataset__isnull=True) | Q(dataset__in=readable), model_repo__in=readable
         )
 
     def for_list(self) -> RunQuerySet:
@@ -78,6 +79,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             "owner",
             "worker",
             "model_repo__namespace",
+            "dataset__namespace",
             "benchmark_version__benchmark__dataset__namespace",
         )
 
@@ -87,6 +89,7 @@ _HEAVY_OF_REPO = ["card_data", "config", "tags", "safetensors"]
 HEAVY_FIELDS = [
     *_HEAVY,
     *(f"model_repo__{name}" for name in _HEAVY_OF_REPO),
+    *(f"dataset__{name}" for name in _HEAVY_OF_REPO),
     *(f"benchmark_version__benchmark__dataset__{name}" for name in _HEAVY_OF_REPO),
 ]
 """JSON that no list shows, and that would be most of what a list reads."""
@@ -104,9 +107,14 @@ class Run(models.Model):
     model_height = models.PositiveIntegerField(null=True)
     """Commits up to `model_commit` on the default branch; None: it is not on that branch, and no
     leaderboard shows the run."""
-    benchmark_version = models.ForeignKey(
-        BenchmarkVersion, on_delete=models.CASCADE, related_name="runs"
+    dataset = models.ForeignKey(
+        Repo, null=True, blank=True, on_delete=models.CASCADE, related_name="runs_on_data"
     )
+    """The data set that the run reads; who may not read it sees nothing of the run."""
+    benchmark_version = models.ForeignKey(
+        BenchmarkVersion, null=True, blank=True, on_delete=models.CASCADE, related_name="runs"
+    )
+    """What an evaluation measures; no other kind has one."""
     spec = models.JSONField()
     """Frozen at the start, as `evaluation.spec` builds it."""
 
@@ -126,6 +134,8 @@ class Run(models.Model):
     )
     """With which the worker reads model and data set while it holds the run."""
     is_cancel_requested = models.BooleanField(default=False)
+    estimate_s = models.FloatField(null=True, blank=True)
+    """How long it should hold a worker, where that was told at the start."""
 
     phase = models.CharField(max_length=24, blank=True)
     items_done = models.PositiveIntegerField(default=0)
@@ -151,6 +161,11 @@ class Run(models.Model):
     predictions_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     confusion = models.JSONField(null=True, blank=True)
     """`{"labels": [...], "counts": [[...]]}`, rows are targets; None beyond 40 labels."""
+    output_repo = models.ForeignKey(
+        Repo, null=True, blank=True, on_delete=models.SET_NULL, related_name="made_by_runs"
+    )
+    """Where what the run made was committed."""
+    output_commit = models.CharField(max_length=40, blank=True)
 
     objects = RunQuerySet.as_manager()
 
@@ -164,6 +179,11 @@ class Run(models.Model):
             models.CheckConstraint(
                 condition=~Q(state__in=("preparing", "running")) | ~Q(lease_token=""),
                 name="run_held_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="evaluate", benchmark_version__isnull=False, dataset__isnull=False)
+                | (~Q(kind="evaluate") & Q(benchmark_version__isnull=True)),
+                name="run_evaluates_a_benchmark",
             ),
             models.CheckConstraint(
                 condition=~Q(state="finished") | ~Q(record_digest=""),
@@ -193,7 +213,19 @@ class Run(models.Model):
     @property
     def is_gated(self) -> bool:
         """Whether its error may quote what not everybody may read who sees the run."""
-        return bool(self.model_repo.gated or self.benchmark_version.benchmark.dataset.gated)
+        return any(repo.gated for repo in self.read_repos)
+
+    @property
+    def read_repos(self) -> list[Repo]:
+        """The repositories that the run reads: its model, and its data set if it has one."""
+        return [self.model_repo, *([self.dataset] if self.dataset else [])]
+
+    @property
+    def subject(self) -> str:
+        """What the model met: the benchmark's name, else the data set's."""
+        if self.benchmark_version is not None:
+            return self.benchmark_version.benchmark.name
+        return self.dataset.full_name if self.dataset else ""
 
     @property
     def url_path(self) -> str:

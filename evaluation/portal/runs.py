@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -26,7 +27,7 @@ from evaluation.models import ErrorFamily, Run, RunState, Score
 from evaluation.portal.findings import reliability_of, slices_of
 from evaluation.queries import queue_insight
 from evaluation.recompute import recompute_code
-from hub.auth import actor_of
+from hub.auth import Actor, actor_of
 
 LIST_LIMIT = 30
 HEAT_STEPS = 8
@@ -92,7 +93,7 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
     run = get_run_for_read(actor, run_id)
     context: dict[str, Any] = {
         "run": run,
-        "benchmark": run.benchmark_version.benchmark,
+        "benchmark": run.benchmark_version.benchmark if run.benchmark_version else None,
         "version": run.benchmark_version,
         "may_cancel": run.is_active and may_cancel(actor, run),
         "steps": _steps(run),
@@ -100,7 +101,7 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
         "title": _title(run),
         "is_stopping": run.is_cancel_requested and run.is_active,
         "is_our_fault": run.error_family == ErrorFamily.SYSTEM,
-        "may_start": actor.user is not None,
+        "again_url": _again_url(actor, run),
     }
     if run.error_code:
         message, details = error_words(actor, run)
@@ -113,6 +114,15 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
     if run.state == RunState.FINISHED:
         context |= _results(run)
     return context
+
+
+def _again_url(actor: Actor, run: Run) -> str:
+    """Where the reader starts the same again; empty where they cannot."""
+    version, model = run.benchmark_version, run.model_repo
+    if actor.user is None or version is None:
+        return ""
+    names = {"namespace": model.namespace.name, "name": model.name}
+    return f"{reverse('evaluate', kwargs=names)}?benchmark={version.benchmark.full_id}"
 
 
 def _results(run: Run) -> dict[str, Any]:

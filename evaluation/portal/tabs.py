@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from evaluation.lists import benchmark_list
 from evaluation.messages import explain_problem
 from evaluation.metrics import info_of
-from evaluation.models import Benchmark, BenchmarkFile, LeaderboardEntry, Run, RunState
+from evaluation.models import Benchmark, BenchmarkFile, LeaderboardEntry, Run, RunKind, RunState
 from evaluation.portal.boards import axis_of
 from evaluation.queries import board_rows, standings
 from hub.access import Level
@@ -123,7 +123,7 @@ def _of_dataset(dataset: Repo) -> list[Benchmark]:
 
 def _count_of_model(request: HttpRequest, repo: Repo) -> int | None:
     runs = Run.objects.visible_to(actor_of(request)).filter(model_repo=repo)
-    return runs.filter(state=RunState.FINISHED).count() or None
+    return runs.filter(kind=RunKind.EVALUATE, state=RunState.FINISHED).count() or None
 
 
 def _count_of_dataset(request: HttpRequest, repo: Repo) -> int | None:
@@ -138,7 +138,7 @@ def _home_panel(request: HttpRequest) -> dict[str, Any] | None:
         return None
     newest = (
         Run.objects.visible_to(actor)
-        .filter(state=RunState.FINISHED)
+        .filter(kind=RunKind.EVALUATE, state=RunState.FINISHED)
         .for_list()
         .order_by("-finished_at")[:5]
     )

@@ -9,6 +9,7 @@ from typing import Any
 from evaluation.errors import JobFailed
 from evaluation.worker.fetch import Source, fetch_files, list_files
 from evaluation.worker.splits import CARD, Split, find_split
+from evaluation.worker.work import as_failure
 from ml_core.answers import load_kind
 from ml_core.answers.kind import AnswerKind
 from ml_core.data.withhold import Withheld, withhold_truth
@@ -88,11 +89,6 @@ def core_spec(
         )
     except CoreError as error:
         raise as_failure(error) from error
-
-
-def as_failure(error: CoreError) -> JobFailed:
-    """An error of the library as the end of a run."""
-    return JobFailed(error.family, str(error.code), error.message, **error.details)
 
 
 def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from evaluation.cage import Cage, Limits, evaluation_job, find_cage
+from evaluation.cage import Cage, Limits, core_job, find_cage
 from evaluation.cage import Job as CageJob
 from evaluation.child import Child, start_child
 from ml_core.errors import CoreError
@@ -23,6 +23,8 @@ from ml_core.errors import CoreError
 logger = logging.getLogger(__name__)
 
 _GPU = Path("/dev/nvidiactl")
+WARM_VERB = "evaluate"
+"""The job for which a child waits: runs of this kind are many and short."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ class Workspace:
     def remove(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def job(self, *, standby: bool = False) -> CageJob:
-        return evaluation_job(
+    def job(self, verb: str, *, standby: bool = False) -> CageJob:
+        return core_job(
+            verb,
             self.spec,
             self.out,
             read_only=[self.stage],
@@ -141,7 +144,7 @@ def stand_by() -> None:
     )
     space = Workspace.make()
     try:
-        child = start_child(space.job(standby=True), cage=cage(), limits=limits)
+        child = start_child(space.job(WARM_VERB, standby=True), cage=cage(), limits=limits)
     except BaseException:
         space.remove()
         raise
@@ -156,8 +159,11 @@ def try_stand_by() -> None:
         logger.warning("no warm child could be started", exc_info=True)
 
 
-def take_standby(limits: Limits) -> Standby | None:
-    """The waiting child, if it is alive and has these limits; it is the caller's to end."""
+def take_standby(verb: str, limits: Limits) -> Standby | None:
+    """The child that waits for such a job, if it is alive and has these limits; it is the caller's
+    to end."""
+    if verb != WARM_VERB:
+        return None
     taken, _warm.standby = _warm.standby, None
     if taken is None:
         return None

@@ -13,7 +13,7 @@ import pytest
 
 from evaluation import cage as cage_module
 from evaluation import cgroups, seccomp
-from evaluation.cage import Cage, Job, evaluation_job, find_cage, job_environment
+from evaluation.cage import Cage, Job, core_job, find_cage, job_environment
 from evaluation.child import descendants
 from evaluation.visible import visible_paths
 from ml_core.errors import PlatformError
@@ -337,7 +337,7 @@ def test_bubblewrap_that_is_refused_by_the_kernel_is_no_cage(monkeypatch, tmp_pa
 def test_a_job_sees_its_spec_but_not_the_folder_around_it(tmp_path):
     spec = tmp_path / "spec.json"
     spec.write_text("{}")
-    job = evaluation_job(spec, tmp_path / "out", read_only=[])
+    job = core_job("evaluate", spec, tmp_path / "out", read_only=[])
     assert spec in visible_paths(job.read_only)
     assert tmp_path not in visible_paths(job.read_only)
 

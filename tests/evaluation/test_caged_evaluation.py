@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evaluation.cage import Limits, evaluation_job
+from evaluation.cage import Limits, core_job
 from evaluation.child import start_child
 from evaluation.runner import run_job, watch_child
 from ml_core.data.predictions import read_predictions
@@ -52,7 +52,9 @@ def withheld(model, tmp_path):
 def job_of(withheld, tmp_path, **more):
     withheld.spec.write(tmp_path / "in/spec.json")
     visible = [tmp_path / "in", Path(withheld.spec.model.path)]
-    return evaluation_job(tmp_path / "in/spec.json", tmp_path / "out", read_only=visible, **more)
+    return core_job(
+        "evaluate", tmp_path / "in/spec.json", tmp_path / "out", read_only=visible, **more
+    )
 
 
 def test_labels_withheld_and_joined_give_the_score_of_an_evaluation_in_the_open(withheld, tmp_path):

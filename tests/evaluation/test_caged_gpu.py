@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evaluation.cage import Limits, evaluation_job, job_environment
+from evaluation.cage import Limits, core_job, job_environment
 from evaluation.runner import run_job
 from evaluation.visible import gpu_binds
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
@@ -25,7 +25,8 @@ def test_only_a_gpu_job_is_told_which_gpus_are_the_workers(monkeypatch, tmp_path
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     monkeypatch.setenv("DATABASE_URL", "postgres://secret")
     jobs = [
-        evaluation_job(tmp_path / "s", tmp_path, read_only=[], use_gpu=g) for g in (True, False)
+        core_job("evaluate", tmp_path / "s", tmp_path, read_only=[], use_gpu=g)
+        for g in (True, False)
     ]
     on_gpu, on_cpu = (job_environment(job, LIMITS, home="/tmp") for job in jobs)
     assert on_gpu["CUDA_VISIBLE_DEVICES"] == "1"
@@ -77,8 +78,12 @@ def spec(tmp_path):
 
 def caged(spec, tmp_path, **more):
     spec.write(tmp_path / "in/spec.json")
-    job = evaluation_job(
-        tmp_path / "in/spec.json", tmp_path / "out", read_only=[tmp_path / "in"], use_gpu=True
+    job = core_job(
+        "evaluate",
+        tmp_path / "in/spec.json",
+        tmp_path / "out",
+        read_only=[tmp_path / "in"],
+        use_gpu=True,
     )
     return run_job(job, cage=require_cage(), limits=LIMITS, **more)
 

@@ -10,7 +10,7 @@ import pytest
 from evaluation.actions import runs
 from evaluation.errors import JobFailed
 from evaluation.models import Run
-from evaluation.worker import execution
+from evaluation.worker import evaluating
 from evaluation.worker.execution import execute_next_run
 from hub.models import AccessToken
 from tests.support.benchmarks import make_benchmark, make_model, make_run, make_worker
@@ -67,7 +67,7 @@ def test_users_error_ends_the_run_with_its_words(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise JobFailed("user", "remote_code", "It needs code.", path=Path("x"))
 
-    monkeypatch.setattr(execution, "fetch_model", refuse)
+    monkeypatch.setattr(evaluating, "fetch_model", refuse)
     execute_next_run(worker=make_worker())
     run.refresh_from_db()
     assert (run.state, run.error_code, run.error_details) == (
@@ -86,7 +86,7 @@ def test_bug_of_ours_is_a_system_error_without_its_trace(
     def break_down(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("secret path /srv/x")
 
-    monkeypatch.setattr(execution, "fetch_model", break_down)
+    monkeypatch.setattr(evaluating, "fetch_model", break_down)
     execute_next_run(worker=make_worker())
     run.refresh_from_db()
     assert (run.state, run.error_code) == ("queued", "internal")
@@ -105,7 +105,7 @@ def test_cancel_while_fetching_is_heard(cast: Cast, monkeypatch: pytest.MonkeyPa
         connection.close()
         time.sleep(20)
 
-    monkeypatch.setattr(execution, "fetch_model", dawdle)
+    monkeypatch.setattr(evaluating, "fetch_model", dawdle)
     started = time.monotonic()
     execute_next_run(worker=make_worker())
     run.refresh_from_db()

@@ -1,0 +1,209 @@
+"""Runs that evaluate: inputs without what is right go in, answers come out and are scored here."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.utils import timezone
+
+from evaluation.actions.leases import Outcome, Progress
+from evaluation.actions.records import Measured, SampleFile, build_record, sign_record
+from evaluation.errors import JobFailed
+from evaluation.models import Score
+from evaluation.verdicts import Outcome as JobOutcome
+from evaluation.worker.background import Background
+from evaluation.worker.fetch import fetch_model
+from evaluation.worker.inputs import Job, prepare_job
+from evaluation.worker.samples import items_digest, write_samples
+from evaluation.worker.work import (
+    Desk,
+    as_failure,
+    claim_folder,
+    job_facts,
+    relay_progress,
+    worker_facts,
+)
+from evaluation.worker.workspace import Workspace
+from ml_core.answers.kind import Answered
+from ml_core.assessment import assess
+from ml_core.data.rows import open_plain_file, sha256_of
+from ml_core.errors import CoreError
+from ml_core.evaluate.evaluation import (
+    PREDICTIONS_FILE,
+    RESULT_FILE,
+    refuse_too_many_errors,
+    setting_of,
+)
+from ml_core.records import to_json
+from ml_core.results import Confusion, EvaluationResult, Scores
+
+MAX_RESULT_BYTES = 64 << 20
+MAX_CONFUSION_LABELS = 40
+
+
+class Evaluation:
+    """A model on a benchmark version."""
+
+    verb: ClassVar[str] = "evaluate"
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.job: Job | None = None
+        self.digests: Background[tuple[dict[str, str], dict[str, str]]] | None = None
+
+    def prepare(self) -> None:
+        desk, space, spec = self.desk, self.desk.space, self.desk.run.spec
+        desk.keeper.report(Progress(phase="fetching"))
+        model, dataset = desk.source("model"), desk.source("dataset")
+
+        def prepare() -> Job:
+            fetch_model(model, space.model)
+            desk.keeper.report(Progress(phase="preparing"))
+            return prepare_job(
+                spec,
+                dataset=dataset,
+                model=space.model,
+                inputs=space.inputs,
+                hidden=space.hidden,
+                memory=settings.WORKER_DIR / "splits",
+            )
+
+        self.job = desk.beside(prepare)
+        self.digests = Background(partial(_digests, space, self.job))
+        self.job.withheld.spec.write(space.spec)
+
+    def relay(self, event: dict[str, Any]) -> None:
+        relay_progress(self.desk.keeper, event)
+
+    def conclude(self, ended: JobOutcome, job_s: float) -> Outcome:
+        assert self.job is not None
+        desk, job, space = self.desk, self.job, self.desk.space
+        kind, truth = job.kind, job.withheld.truth
+        try:
+            predictions = kind.read(space.out / PREDICTIONS_FILE, truth)
+            refuse_too_many_errors(predictions, job.spec.max_error_share)
+            setting = setting_of(job.spec, predictions)
+            found = assess(
+                kind,
+                predictions,
+                truth,
+                job.withheld.marks,
+                metrics=job.spec.metrics,
+                setting=setting,
+            )
+            result = _read_result(space)
+        except CoreError as error:
+            raise as_failure(error) from error
+        scores = found.scores
+        samples_path = space.hidden / "samples.parquet"
+        samples = write_samples(found.samples, samples_path)
+        desk.keeper.report(Progress(phase="storing"))
+        execution = _execution(result, predictions, ended, job_s)
+        measured = self._measured(result, scores, execution, samples)
+        created = timezone.now().isoformat()
+        record = build_record(run=desk.run, measured=measured, created=created)
+        signed = sign_record(record=record)
+        desk.keeper.raise_if_stopped()
+        samples_key = f"{claim_folder(desk.run)}/predictions.parquet"
+        desk.put_file(samples_key, samples_path)
+        return Outcome(
+            scores=score_rows(scores),
+            record=record,
+            record_digest=signed.digest,
+            signature=signed.signature,
+            predictions_key=samples_key,
+            predictions_sha256=samples.sha256,
+            predictions_size_bytes=samples.size_bytes,
+            confusion=_confusion(scores.confusion),
+        )
+
+    def _measured(
+        self,
+        result: EvaluationResult,
+        scores: Scores,
+        execution: dict[str, Any],
+        samples: SampleFile,
+    ) -> Measured:
+        assert self.job is not None
+        assert self.digests is not None
+        kind, truth = self.job.kind, self.job.withheld.truth
+        model_files, data_files = self.digests.wait(check=self.desk.keeper.raise_if_stopped)
+        return Measured(
+            model=dict(result.to_json()["model"]),  # type: ignore[call-overload]  # a JSON object
+            model_files=model_files,
+            data_files=data_files,
+            items_sha256=items_digest(truth.item_ids),
+            labels=list(kind.label_names(truth)),
+            label_map=dict(result.label_map),
+            execution=execution,
+            environment=dict(result.environment),
+            results=_results(scores),
+            samples=samples,
+            worker=worker_facts(self.desk.run),
+        )
+
+
+def score_rows(scores: Scores) -> list[Score]:
+    """Rows for the metrics, the main one first."""
+    return [
+        Score(
+            metric=metric.name,
+            position=position,
+            value=metric.value,
+            direction=metric.direction,
+            n=metric.n,
+            n_missing=metric.n_missing,
+            se=metric.se,
+            ci_low=metric.ci_low,
+            ci_high=metric.ci_high,
+            method=metric.method[:200],
+        )
+        for position, metric in enumerate(scores.metrics)
+    ]
+
+
+def _read_result(space: Workspace) -> EvaluationResult:
+    try:
+        with open_plain_file(space.out / RESULT_FILE, max_bytes=MAX_RESULT_BYTES) as stream:
+            return EvaluationResult.from_json(json.load(stream))
+    except (OSError, ValueError, RecursionError) as error:
+        text = "The job ended well but left no usable result."
+        raise JobFailed("system", "result_invalid", text) from error
+
+
+def _results(scores: Scores) -> dict[str, Any]:
+    """What the record says of the scores; the matrix lies beside it."""
+    results = dict(to_json(scores))
+    del results["confusion"]
+    return results
+
+
+def _execution(
+    result: EvaluationResult, predictions: Answered, ended: JobOutcome, job_s: float
+) -> dict[str, Any]:
+    said: Any = result.to_json()["execution"]  # a JSON object
+    return {**said, "n_missing": predictions.n_missing, "job": job_facts(ended, job_s)}
+
+
+def _digests(space: Workspace, job: Job) -> tuple[dict[str, str], dict[str, str]]:
+    """SHA-256 of the model's files and of the split's, by path in their repositories."""
+    model = {
+        path.relative_to(space.model).as_posix(): sha256_of(path)
+        for path in sorted(space.model.rglob("*"))
+        if path.is_file() and path.stat().st_size
+    }
+    return model, {name: sha256_of(path) for name, path in job.files.items()}
+
+
+def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
+    """The whole matrix where it can be looked at; beyond that the samples hold it."""
+    if confusion is None or len(confusion.labels) > MAX_CONFUSION_LABELS:
+        return None
+    n_labels = len(confusion.labels)
+    counts = [[0] * n_labels for _ in range(n_labels)]
+    for row, column, count in confusion.cells:
+        counts[row][column] = count
+    return {"labels": list(confusion.labels), "counts": counts}
