@@ -2,9 +2,10 @@
 
 The Hub's fields are `name`, `description`, `evaluation_framework` and `tasks` with `id`, `config`
 and `split`. Ours are per task: `name`, `type`, `columns`, `labels`, `metrics`, `chance`,
-`baselines`. An unknown field is an error, so that a slip of the pen does not change what is
-measured without anyone noticing. Which types there are, with which columns and metrics, is the
-table of `ml_core.evaluate.tasks`.
+`baselines`; of families that write texts also `generation` and `comparison`, whose fields are those
+of `GenerationSpec` and `ComparisonSpec` in `ml_core.generation`. An unknown field is an error, so
+that a slip of the pen does not change what is measured without anyone noticing. Which types there
+are, with which columns and metrics, is the table of `ml_core.evaluate.tasks`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from ml_core.answers.filters import compile_filters
+from ml_core.errors import UserError
 from ml_core.evaluate.tasks import TASKS, Task
+from ml_core.generation import REFUSAL, ComparisonSpec, GenerationSpec
 from ml_core.metrics.registry import Metric
+from ml_core.records import RecordError, from_json, to_json
 
 FILE_NAME = "eval.yaml"
 MAX_FILE_BYTES = 64 * 1024
@@ -27,6 +32,8 @@ MAX_TASKS = 20
 MAX_LABELS = 2000
 MAX_BASELINES = 20
 OUR_FRAMEWORK = "modelguild"
+
+T = TypeVar("T")
 
 _TOP_FIELDS = ("name", "description", "evaluation_framework", "tasks")
 _TASK_FIELDS = (
@@ -41,6 +48,8 @@ _TASK_FIELDS = (
     "metrics",
     "chance",
     "baselines",
+    "generation",
+    "comparison",
 )
 _TASK_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
 _SPLIT = re.compile(r"\w[\w.-]{0,99}\Z")
@@ -69,7 +78,10 @@ class Baseline:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One checked task. `metrics` names the main one first."""
+    """One checked task. `metrics` names the main one first.
+
+    `generation` and `comparison` are of families that write texts, None elsewhere.
+    """
 
     id: str
     name: str
@@ -82,9 +94,16 @@ class TaskSpec:
     metrics: tuple[str, ...]
     chance: float | None
     baselines: tuple[Baseline, ...]
+    generation: GenerationSpec | None = None
+    comparison: ComparisonSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """As JSON values; what a family does not have is left out, so that digests stay."""
         values = asdict(self)
+        for name in ("generation", "comparison"):
+            values.pop(name)
+            if (given := getattr(self, name)) is not None:
+                values[name] = to_json(given)
         values["labels"] = list(self.labels) if self.labels is not None else None
         values["metrics"] = list(self.metrics)
         values["baselines"] = [asdict(baseline) for baseline in self.baselines]
@@ -195,6 +214,7 @@ class _Checker:
         chance = self.value_of(main, item.get("chance"), f"{where}.chance")
         wanted = {name: family.known_metrics[name] for name in metrics} if family else {}
         baselines = self.baselines(item.get("baselines"), f"{where}.baselines", wanted)
+        generation, comparison = self.text_settings(item, where, family)
         if len(self.problems) > before or not (task_type and task_id and split):
             return None
         return TaskSpec(
@@ -209,7 +229,38 @@ class _Checker:
             metrics=metrics,
             chance=chance,
             baselines=baselines,
+            generation=generation,
+            comparison=comparison,
         )
+
+    def text_settings(
+        self, item: dict[Any, Any], where: str, family: Task | None
+    ) -> tuple[GenerationSpec | None, ComparisonSpec | None]:
+        """How texts are generated and compared, for a family that writes them."""
+        if family is None or not family.is_generated:
+            for key in ("generation", "comparison"):
+                if item.get(key) is not None:
+                    name = family.name if family else ""
+                    self.add(_join(where, key), "no_texts_here", type=name)
+            return None, None
+        return (
+            self.settings(item.get("generation"), f"{where}.generation", read_generation, family),
+            self.settings(item.get("comparison"), f"{where}.comparison", read_comparison, family),
+        )
+
+    def settings(
+        self, value: Any, where: str, read: Callable[[Any, Task], T], family: Task
+    ) -> T | None:
+        """What `read` makes of a mapping; the library's own words where it refuses."""
+        try:
+            return read(value or {}, family)
+        except RecordError as error:
+            problem = str(error).removeprefix(f"{error.path}: ")
+            self.add(_join(where, error.path), "bad_setting", problem=problem)
+        except UserError as error:
+            problem = error.message.removeprefix(REFUSAL)
+            self.add(where, "bad_setting", problem=problem)
+        return None
 
     def known(self, data: dict[Any, Any], names: tuple[str, ...], where: str) -> None:
         for key in data:
@@ -350,6 +401,23 @@ class _Checker:
             self.add(f"{where}.url", "bad_url")
             return None
         return Baseline(name, {m: s for m, s in scores.items() if s is not None}, url)
+
+
+def read_generation(value: Any, family: Task) -> GenerationSpec:
+    """How texts are generated. Raises RecordError, UserError."""
+    spec = from_json(GenerationSpec, value)
+    spec.check_prompts(family.inputs[0].name)
+    return spec
+
+
+def read_comparison(value: Any, _family: Task) -> ComparisonSpec:
+    """How they are compared; a filter may be its name alone. Raises RecordError, UserError."""
+    if isinstance(value, dict) and isinstance(filters := value.get("filters"), list):
+        named = [{"name": one} if isinstance(one, str) else one for one in filters]
+        value = value | {"filters": named}
+    spec = from_json(ComparisonSpec, value)
+    compile_filters(spec.filters)
+    return spec
 
 
 def _is_number(value: Any) -> bool:

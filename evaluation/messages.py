@@ -248,6 +248,8 @@ EVALFILE_PROBLEMS: dict[str, Text] = {
         "The label “%(value)s” is not text. Put it in quotes: YAML reads yes, no and numbers"
         " as something else."
     ),
+    "no_texts_here": _("Tasks of the type “%(type)s” do not write texts; leave this field out."),
+    "bad_setting": _("This setting cannot be used: %(problem)s"),
     "label_twice": _("A label appears twice."),
     "no_metrics": _("There must be a list of metrics. They can be: %(choices)s."),
     "not_a_share": _("“%(value)s” is not a number from 0 to 1."),

@@ -125,6 +125,30 @@ METRICS: dict[str, MetricInfo] = {
             _("Box AP large"),
             _("Average precision on objects of at least 96 x 96 pixels."),
         ),
+        MetricInfo("rouge1", "ROUGE-1", _("How many words a text shares with a right one.")),
+        MetricInfo(
+            "rouge2", "ROUGE-2", _("How many pairs of words a text shares with a right one.")
+        ),
+        MetricInfo(
+            "rougeL",
+            "ROUGE-L",
+            _("How many words a text shares with a right one in the same order."),
+        ),
+        MetricInfo(
+            "rougeLsum",
+            "ROUGE-Lsum",
+            _("Words shared in the same order, sentence by sentence (one a line)."),
+        ),
+        MetricInfo(
+            "bleu",
+            "BLEU",
+            _("How many runs of one to four words are those of a right text, from 0 to 100."),
+        ),
+        MetricInfo(
+            "chrf",
+            "chrF++",
+            _("How many runs of letters and words are shared with a right text, from 0 to 100."),
+        ),
     )
 }
 

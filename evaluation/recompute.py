@@ -12,6 +12,10 @@ _LINES = {
     "byte_perplexity": ("log_likelihood", 'exp(-total("log_likelihood") / total("n_bytes"))'),
     "word_perplexity": ("log_likelihood", 'exp(-total("log_likelihood") / total("n_words"))'),
     "answer_f1": ("answer_f1", 'total("answer_f1") / len(answered)'),
+    "rouge1": ("rouge1", 'total("rouge1") / len(answered)'),
+    "rouge2": ("rouge2", 'total("rouge2") / len(answered)'),
+    "rougeL": ("rougeL", 'total("rougeL") / len(answered)'),
+    "rougeLsum": ("rougeLsum", 'total("rougeLsum") / len(answered)'),
     "exact_match": ("exact_match", 'total("exact_match") / len(answered)'),
 }
 """By metric: a column that is null where there is no answer, and the score over the rest."""

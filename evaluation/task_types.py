@@ -17,6 +17,9 @@ TITLES: dict[str, str | Promise] = {
     "question-answering": _("Question answering"),
     "sentence-similarity": _("Sentence similarity"),
     "object-detection": _("Object detection"),
+    "summarization": _("Summarization"),
+    "translation": _("Translation"),
+    "text-generation": _("Text generation"),
 }
 
 

@@ -99,11 +99,12 @@ def _clustered(
     found = items.estimate(codes, n_draws=setting.n_draws, seed=setting.seed)
     if found.value is None or not np.isclose(found.value, value.value, rtol=1e-9, atol=1e-12):
         return value
+    what = value.method.partition(";")[0]
     return dataclasses.replace(
         value,
         se=found.se,
         ci_low=found.low,
         ci_high=found.high,
-        method=found.method[:MAX_METHOD_CHARS],
+        method=f"{what}; {found.method}"[:MAX_METHOD_CHARS],
         n_clusters=found.n_clusters,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_core.directions import Direction
+from ml_core.generation import GenerationFacts
 from ml_core.records import from_json, to_json
 from ml_core.specs import EvaluationSpec
 from ml_core.statistics.estimates import Estimate
@@ -144,7 +145,8 @@ class Execution:
 
     `batch_sizes` counts batches by their number of rows. `useful_slots` are the tokens (or images)
     of the items, `padded_slots` those computed. Seconds are wall time by phase. `arithmetic` is as
-    `ml_core.device` describes it; `peak_device_memory_bytes` is None where the device is the CPU.
+    `ml_core.device` describes it; `peak_device_memory_bytes` is None where the device is the CPU,
+    `generation` where no text was generated.
     """
 
     device: str
@@ -167,6 +169,7 @@ class Execution:
     notes: tuple[str, ...] = ()
     arithmetic: dict[str, str] = field(default_factory=dict)
     peak_device_memory_bytes: int | None = None
+    generation: GenerationFacts | None = None
 
 
 @dataclass(frozen=True)

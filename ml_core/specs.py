@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ml_core.errors import Code, UserError
+from ml_core.generation import ComparisonSpec, GenerationSpec
 from ml_core.records import RecordError, from_json, to_json
 
 SPEC_VERSION = 1
@@ -71,6 +72,7 @@ class EvaluationSpec:
         max_error_share: a run in which a larger share of the items failed is no result.
         bootstrap_draws: for metrics whose error has no closed form.
         may_be_silent: for questions about a text: whether some have no answer.
+        generation, comparison: for families whose answer is a text of the model's own.
     """
 
     task: str
@@ -84,6 +86,8 @@ class EvaluationSpec:
     max_error_share: float = 0.01
     bootstrap_draws: int = 2000
     may_be_silent: bool = False
+    generation: GenerationSpec = field(default_factory=GenerationSpec)
+    comparison: ComparisonSpec = field(default_factory=ComparisonSpec)
     version: int = SPEC_VERSION
 
     def __post_init__(self) -> None:

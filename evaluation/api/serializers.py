@@ -71,6 +71,10 @@ class BenchmarkOut(serializers.Serializer[Any]):
     metrics = serializers.ListField(child=serializers.CharField())
     chance = serializers.FloatField(allow_null=True)
     baselines = serializers.ListField(child=serializers.DictField())
+    generation = serializers.DictField(
+        allow_null=True, help_text="How texts are generated; null where the task writes none."
+    )
+    comparison = serializers.DictField(allow_null=True, help_text="How they are compared.")
     is_active = serializers.BooleanField()
     version = TaskVersionOut()
     url = serializers.CharField()
@@ -88,6 +92,7 @@ class BenchmarkOut(serializers.Serializer[Any]):
                 "type": instance.task_type,
                 "dataset": instance.dataset.full_name,
                 **{name: spec[name] for name in kept},
+                **{name: spec.get(name) for name in ("generation", "comparison")},
                 "is_active": instance.is_active,
                 "version": {
                     "number": version.number,

@@ -15,6 +15,8 @@ from ml_core.answers.kind import AnswerKind
 from ml_core.data.withhold import Withheld, withhold_truth
 from ml_core.errors import CoreError
 from ml_core.evaluate.tasks import get_task
+from ml_core.generation import ComparisonSpec, GenerationSpec
+from ml_core.records import from_json
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
 
 
@@ -84,6 +86,8 @@ def core_spec(
             ),
             labels=labels,
             label_map=dict(label_map) if label_map else None,
+            generation=from_json(GenerationSpec, task.get("generation") or {}),
+            comparison=from_json(ComparisonSpec, task.get("comparison") or {}),
             metrics=tuple(task["metrics"]),
             engine=EngineSpec(dtype=engine["dtype"], device=engine["device"], seed=engine["seed"]),
         )

@@ -20,6 +20,7 @@ KINDS = {
     "span": "ml_core.answers.span",
     "similarity": "ml_core.answers.similarity",
     "boxes": "ml_core.answers.boxes",
+    "text": "ml_core.answers.text",
 }
 """Module of each kind; its `KIND` is the kind."""
 

@@ -18,6 +18,9 @@ SCORE_ROLE = "score"
 CONTEXT_ROLE = "context"
 ANSWERS_ROLE = "answers"
 OBJECTS_ROLE = "objects"
+SUMMARY_ROLE = "summary"
+REFERENCES_ROLE = "references"
+TARGETS_ROLE = "targets"
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,6 @@ ANSWER = Role(ANSWER_ROLE, "label")
 SCORE = Role(SCORE_ROLE, "label")
 ANSWERS = Role(ANSWERS_ROLE, "label")
 OBJECTS = Role(OBJECTS_ROLE, "label")
+SUMMARY = Role(SUMMARY_ROLE, "label")
+REFERENCES = Role(REFERENCES_ROLE, "label")
+TARGETS = Role(TARGETS_ROLE, "label")

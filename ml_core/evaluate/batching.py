@@ -24,20 +24,23 @@ class Plan:
     padded_slots: int
 
 
-def plan_batches(lengths: NDArray[np.int64], *, budget: int, max_rows: int | None = None) -> Plan:
+def plan_batches(
+    lengths: NDArray[np.int64], *, budget: int, max_rows: int | None = None, shares: int = SHARES
+) -> Plan:
     """Batches in which rows times longest row stay within `budget`.
 
     Rows are sorted by length, longest first, so that memory runs out at once if it does, and ties
     keep the order of the data. A row longer than the budget is a batch by itself. The budget is
-    never more than 1/15 of the job, and a row shorter than `MIN_FILL` of a batch's longest starts
-    the next one.
+    never more than one of `shares` of the job, and a row shorter than `MIN_FILL` of a batch's
+    longest starts the next one.
 
     Args:
         lengths: slots (tokens, or 1 an image) of each row, at least 1.
         max_rows: bound on the rows of a batch besides the budget.
+        shares: parts of the job, of which a batch is one at most.
     """
     total = int(lengths.sum())
-    bound = max(1, min(budget, -(-total // SHARES)))
+    bound = max(1, min(budget, -(-total // shares)))
     order = np.argsort(-lengths, kind="stable")
     falling = -lengths[order]
     batches, start = [], 0

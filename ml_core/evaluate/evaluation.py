@@ -113,7 +113,9 @@ def _predict(
     request = Request(told, checked.items, checked.fit, checked.checkpoint, staged, device, dtype)
     prepared = load_runner(checked.task)(request)
     budget = engine.token_budget or prepared.default_budget
-    plan = plan_batches(prepared.lengths, budget=budget, max_rows=prepared.max_rows)
+    plan = plan_batches(
+        prepared.lengths, budget=budget, max_rows=prepared.max_rows, shares=prepared.shares
+    )
     reporter.phase("running")
     with exact_arithmetic():
         outputs = run_batches(
@@ -179,6 +181,7 @@ def _execution(
         notes=prepared.notes,
         arithmetic=dict(EXACT_ARITHMETIC),
         peak_device_memory_bytes=peak_memory_bytes(request.device),
+        generation=prepared.generation() if prepared.generation else None,
     )
 
 

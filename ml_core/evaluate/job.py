@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ml_core.answers.kind import Collected
 from ml_core.data.schema import Items
+from ml_core.evaluate.batching import SHARES
 from ml_core.load.checkpoint import Checkpoint
 from ml_core.specs import EvaluationSpec
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ml_core.evaluate.batching import Rows
     from ml_core.evaluate.engine import Forward, MakeInputs, Outputs
+    from ml_core.generation import GenerationFacts
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Prepared:
     `lengths` are slots by row (tokens, or 1 an image), `truncated` says which items were cut.
     `inputs`, `forward` and `slots` are as `run_batches` wants them. `default_budget` bounds a batch
     where the spec does not. `collect` makes the value of each item, as the answer kind wants it,
-    from the rows that came out; by default a row is an item.
+    from the rows that came out; by default a row is an item. `shares` is as `plan_batches` wants
+    it; `generation` says how texts came about, once all rows are through.
     """
 
     inputs: "MakeInputs"
@@ -59,6 +62,8 @@ class Prepared:
     attention: str | None
     notes: tuple[str, ...] = ()
     collect: "Callable[[Outputs], Collected] | None" = None
+    shares: int = SHARES
+    generation: "Callable[[], GenerationFacts] | None" = None
 
     def collected(self, outputs: "Outputs") -> Collected:
         """What came out, by item."""

@@ -29,6 +29,7 @@ TOKENIZER_FILES = (
     "source.spm",
     "target.spm",
     "bpe.codes",
+    "chat_template.jinja",
 )
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "bpe.codes")
 VOCABULARY_SUFFIXES = (".model", ".spm")

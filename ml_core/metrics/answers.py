@@ -41,10 +41,13 @@ def exact_of(answer: str, right: Sequence[str]) -> float:
 
 def f1_of(answer: str, right: Sequence[str]) -> float:
     """The best F1 of words shared with one of `right`; of two silences 1, of one 0."""
-    return max(_f1(normalised(answer).split(), normalised(one).split()) for one in right or ("",))
+    return max(
+        words_f1(normalised(answer).split(), normalised(one).split()) for one in right or ("",)
+    )
 
 
-def _f1(said: list[str], right: list[str]) -> float:
+def words_f1(said: list[str], right: list[str]) -> float:
+    """F1 of two lists of words as bags; 1 where both are empty, 0 where one is."""
     if not said or not right:
         return float(said == right)
     shared = (Counter(said) & Counter(right)).total()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ml_core.metrics import answers, choices, detection, likelihood, similarity, spans
+from ml_core.metrics import answers, choices, detection, likelihood, similarity, spans, texts
 from ml_core.metrics.registry import METRICS, Metric
 
 METRICS_OF: dict[str, Mapping[str, Metric]] = {
@@ -13,4 +13,5 @@ METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "span": answers.METRICS,
     "similarity": similarity.METRICS,
     "boxes": detection.METRICS,
+    "text": texts.METRICS,
 }

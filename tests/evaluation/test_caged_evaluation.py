@@ -13,14 +13,23 @@ import pytest
 from evaluation.cage import Limits, core_job
 from evaluation.child import start_child
 from evaluation.runner import run_job, watch_child
+from ml_core.answers import load_kind
 from ml_core.data.predictions import read_predictions
 from ml_core.data.withhold import withhold_truth
 from ml_core.evaluate import PREDICTIONS_FILE, RESULT_FILE, get_task
+from ml_core.generation import GenerationSpec
+from ml_core.metrics import Setting
 from ml_core.results import EvaluationResult
 from ml_core.scoring import score
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
 from tests.support.jobs import require_cage
-from tests.support.tiny_models import LABELS, SENTENCES, edit_json, save_text_classifier
+from tests.support.tiny_models import (
+    LABELS,
+    SENTENCES,
+    edit_json,
+    save_text_classifier,
+    save_translator,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +95,36 @@ def test_labels_withheld_and_joined_give_the_score_of_an_evaluation_in_the_open(
     assert scores.metrics[0].value == np.mean(read.label_index == truth.label_index)
     assert outcome.peak_memory_bytes > 50 << 20
     assert outcome.cpu_s > 0.5
+
+
+def test_texts_written_in_the_cage_are_compared_outside_of_it(tmp_path):
+    from ml_core import evaluate
+
+    cage = require_cage()
+    for name in ("in", "out", "hidden"):
+        (tmp_path / name).mkdir()
+    right = [["the cat"], ["a film", "a story"], ["dogs"]]
+    path = tmp_path / "hidden/test.parquet"
+    pq.write_table(pa.table({"source": list(SENTENCES[:3]), "references": right}), path)
+    spec = EvaluationSpec(
+        "translation",
+        ModelSpec(str(save_translator(tmp_path / "m"))),
+        DataSpec((str(path),)),
+        metrics=("bleu", "chrf"),
+        engine=EngineSpec(device="cpu", threads=1),
+        generation=GenerationSpec(max_new_tokens=8, temperature=5.0),
+    )
+    hidden = withhold_truth(spec, get_task("translation"), tmp_path / "in")
+    outcome = run_job(job_of(hidden, tmp_path), cage=cage, limits=LIMITS)
+    assert outcome.ok, outcome
+    result = EvaluationResult.from_json(json.loads((tmp_path / "out" / RESULT_FILE).read_text()))
+    assert result.scores is None
+    assert result.execution.generation.settings == spec.generation
+    kind = load_kind("text")
+    read = kind.read(tmp_path / "out" / PREDICTIONS_FILE, hidden.truth)
+    setting = Setting(read.n_missing, spec.bootstrap_draws, 0)
+    scores = kind.score(read, hidden.truth, metrics=spec.metrics, setting=setting)
+    assert scores.metrics == evaluate.run(spec, tmp_path / "open").scores.metrics
 
 
 def test_a_users_error_comes_out_of_the_cage_in_its_words(withheld, tmp_path, model):

@@ -96,6 +96,56 @@ HOSTILE: list[tuple[str, bytes, str]] = [
     ),
 ]
 
+WRITES = "  - {id: a, type: summarization, split: test, "
+HOSTILE += [
+    (name, (HEAD + WRITES + text + "}").encode(), "bad_setting")
+    for name, text in (
+        ("generation is a list", "generation: [1]"),
+        ("generation is text", "generation: fast"),
+        ("unknown setting", "generation: {beams: 4}"),
+        ("too many tokens", "generation: {max_new_tokens: 100000}"),
+        ("tokens as text", "generation: {max_new_tokens: many}"),
+        ("prompt without the input", "generation: {prompt: 'Summarize:'}"),
+        ("prompt with another input", "generation: {prompt: 'Summarize {text}'}"),
+        ("stop is no list", "generation: {stop: x}"),
+        ("unknown filter", "comparison: {filters: [eval]}"),
+        ("filter is a number", "comparison: {filters: [1]}"),
+        ("filters are text", "comparison: {filters: strip}"),
+        ("broken pattern", "comparison: {filters: [{name: regex, pattern: '('}]}"),
+        ("pattern looks ahead", "comparison: {filters: [{name: regex, pattern: '(?=a)'}]}"),
+        ("tokenizer that downloads", "comparison: {bleu_tokenizer: flores200}"),
+    )
+]
+HOSTILE.append(
+    ("generation of labels", (HEAD + TASK + ", generation: {stop: [a]}}").encode(), "no_texts_here")
+)
+
+
+def test_how_texts_are_written_and_compared_is_read_and_kept() -> None:
+    settings = (
+        "generation: {max_new_tokens: 64, stop: [\"\\n\\n\"], prompt: 'Say {document}: '}, "
+        "comparison: {filters: [strip, {name: regex, pattern: 'is (.*)', group: 1}]}"
+    )
+    (task,) = parse((HEAD + WRITES + settings + "}").encode()).tasks
+    values = task.to_json()
+    assert values["generation"] == {
+        "max_new_tokens": 64,
+        "stop": ["\n\n"],
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "prompt": "Say {document}: ",
+        "encoder_prompt": None,
+        "chat_template": False,
+    }
+    names = [one["name"] for one in values["comparison"]["filters"]]
+    assert names == ["strip", "regex"]
+    assert values["comparison"]["bleu_tokenizer"] == "13a"
+
+
+def test_families_without_texts_keep_the_digest_they_had() -> None:
+    (task,) = parse((HEAD + TASK + "}").encode()).tasks
+    assert not {"generation", "comparison"} & set(task.to_json())
+
 
 @pytest.mark.parametrize(
     ("content", "code"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE]

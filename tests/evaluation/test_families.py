@@ -58,6 +58,15 @@ OBJECTS = [
     {"image": png(30, 40), "objects": {"bbox": [[1, 2, 9, 9]] * 2, "category": ["cat", "dog"]}},
     {"image": png(40, 30), "objects": {"bbox": [], "category": []}},
 ]
+DOCUMENTS = [
+    {"text": "the cat sat on the mat", "short": "the cat sat"},
+    {"text": "a good film with a fine story", "short": "a good film"},
+]
+SOURCES = [
+    {"source": "the cat", "references": ["le chat", "un chat"]},
+    {"source": "a good film", "references": ["un bon film"]},
+]
+PROMPTS = [{"prompt": "one and one is", "targets": ["2", "two"]}]
 FAMILIES = [
     ("token-classification", "{tokens: words}", TAGGED, tiny_models.save_token_classifier),
     ("perplexity", "{}", TEXTS, tiny_models.save_causal_lm),
@@ -66,10 +75,15 @@ FAMILIES = [
     ("question-answering", "{}", ANSWERS, tiny_models.save_question_answerer),
     ("sentence-similarity", "{}", PAIRS, tiny_models.save_masked_lm),
     ("object-detection", "{}", OBJECTS, tiny_models.save_detector),
+    ("summarization", "{document: text, summary: short}", DOCUMENTS, tiny_models.save_writer),
+    ("translation", "{}", SOURCES, tiny_models.save_translator),
+    ("text-generation", "{}", PROMPTS, tiny_models.save_writer),
 ]
 
 
 def eval_yaml(task: str, columns: str = "{}", more: str = "") -> str:
+    if task in ("summarization", "translation", "text-generation"):
+        more = "generation: {max_new_tokens: 8, stop: [the]}"
     labels = "labels: [O, B-animal, I-animal, B-thing, I-thing], " if task.startswith("tok") else ""
     fields = f"{{id: a, type: {task}, split: test, columns: {columns}, {labels}{more}}}"
     return f"name: A benchmark\nevaluation_framework: modelguild\ntasks:\n  - {fields}\n"
@@ -173,6 +187,9 @@ UNFIT = [
     ("perplexity", "columns: {label: x}", "unknown_field"),
     ("sentence-similarity", "chance: -2", "not_a_value"),
     ("token-classification", "chance: 2", "not_a_share"),
+    ("perplexity", "generation: {max_new_tokens: 5}", "no_texts_here"),
+    ("perplexity", "comparison: {filters: [strip]}", "no_texts_here"),
+    ("translation", "chance: 101", "not_a_value"),
 ]
 
 

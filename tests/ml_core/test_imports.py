@@ -29,6 +29,8 @@ LIGHT = [
     "ml_core.answers.similarity",
     "ml_core.answers.span",
     "ml_core.answers.boxes",
+    "ml_core.answers.text",
+    "ml_core.generation",
     "ml_core.load.checkpoint",
     "ml_core.evaluate",
     "ml_core.evaluate.evaluation",

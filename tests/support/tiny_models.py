@@ -191,6 +191,68 @@ def save_causal_lm(folder: Path) -> Path:
     return folder
 
 
+def save_writer(folder: Path, *, seed: int = 0) -> Path:
+    """A two-layer Llama of width 32 whose texts end at different lengths, and its tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    tokenizer = train_byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        bos_token_id=0,
+        eos_token_id=list(range(0, 300, 25)),
+        tie_word_embeddings=False,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_translator(folder: Path, *, kind: str = "t5") -> Path:
+    """A small T5 or BART whose texts end at different lengths, and its tokenizer."""
+    import torch
+    from transformers import (
+        BartConfig,
+        BartForConditionalGeneration,
+        T5Config,
+        T5ForConditionalGeneration,
+    )
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer()
+    special = {"pad_token_id": 0, "eos_token_id": [3, *range(20, 100, 10)]}
+    special["vocab_size"] = len(tokenizer)
+    if kind == "t5":
+        sizes = {"d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 4}
+        config = T5Config(**sizes, **special, decoder_start_token_id=0, initializer_factor=8.0)
+        model = T5ForConditionalGeneration(config)
+    else:
+        names = ("encoder_layers", "decoder_layers", "encoder_attention_heads")
+        sizes = dict.fromkeys((*names, "decoder_attention_heads"), 2) | {"d_model": 32}
+        sizes |= {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 64}
+        config = BartConfig(
+            **sizes,
+            **special,
+            bos_token_id=2,
+            decoder_start_token_id=3,
+            forced_bos_token_id=2,
+            forced_eos_token_id=None,
+            init_std=0.5,
+        )
+        model = BartForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def save_image_classifier(
     folder: Path, *, labels: tuple[str, ...] = ("dark", "bright"), image_size: int = 16
 ) -> Path:

@@ -25,8 +25,11 @@ from ml_core.data.roles import (
     LABEL,
     MARKS,
     OBJECTS,
+    REFERENCES,
     SCORE,
+    SUMMARY,
     TAGS,
+    TARGETS,
     WORDS_ROLE,
     Role,
 )
@@ -69,6 +72,11 @@ class Task:
         """Roles that it may have."""
         roles = (*self.inputs, *self.truth, ITEM_ID, *MARKS)
         return tuple(role.name for role in roles if not role.required)
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether a benchmark may say how texts are generated and compared."""
+        return self.answer == "text"
 
     @property
     def known_metrics(self) -> Mapping[str, Metric]:
@@ -173,6 +181,36 @@ TASKS: dict[str, Task] = {
             ),
             runner="ml_core.evaluate.tasks.object_detection",
             has_labels=True,
+        ),
+        Task(
+            name="summarization",
+            title="Summarization",
+            inputs=(Role("document", "text"),),
+            truth=(SUMMARY,),
+            answer="text",
+            metrics=("rouge1", "rouge2", "rougeLsum"),
+            runner="ml_core.evaluate.tasks.generated_text",
+            model_tags=("text2text-generation", "text-generation"),
+        ),
+        Task(
+            name="translation",
+            title="Translation",
+            inputs=(Role("source", "text"),),
+            truth=(REFERENCES,),
+            answer="text",
+            metrics=("bleu", "chrf"),
+            runner="ml_core.evaluate.tasks.generated_text",
+            model_tags=("text2text-generation", "text-generation"),
+        ),
+        Task(
+            name="text-generation",
+            title="Text generation",
+            inputs=(Role("prompt", "text"),),
+            truth=(TARGETS,),
+            answer="text",
+            metrics=("exact_match", "answer_f1"),
+            runner="ml_core.evaluate.tasks.generated_text",
+            model_tags=("text2text-generation",),
         ),
     )
 }
