@@ -76,6 +76,8 @@ def test_files_go_up_and_come_back_byte_for_byte(machine: Machine, repo_type: st
                    pathlib.Path("up/weights/model.safetensors").read_bytes(),
             lfs=[s.rfilename for s in info.siblings if s.lfs],
             sizes={{s.rfilename: s.size for s in info.siblings}},
+            xet=[p.xet_hash is not None for p in
+                 api.get_paths_info(url.repo_id, ["weights/model.safetensors", "b.txt"], **kind)],
         )
         """
     )
@@ -91,6 +93,8 @@ def test_files_go_up_and_come_back_byte_for_byte(machine: Machine, repo_type: st
     assert result["cached"]
     assert result["lfs"] == ["weights/model.safetensors"]
     assert result["sizes"]["weights/model.safetensors"] == 3_000_000
+    if "HF_HUB_DISABLE_XET" not in machine.transport:
+        assert result["xet"] == [True, False]
     for path in ("weights/model.safetensors", "config.json", "README.md", "empty.bin"):
         sent, got = machine.folder / "up" / path, machine.folder / "down" / path
         assert got.read_bytes() == sent.read_bytes(), path

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.client import Machine, client_path, generations
 from tests.support.live_site import LiveSite
 
 MEDIA = "application/vnd.git-lfs+json"
@@ -125,31 +126,37 @@ def test_client_without_xet_uploads_and_downloads(client, live_site, tmp_path):
     assert received_files(live_site) == []
 
 
-def test_client_sends_a_very_large_file_in_parts(tmp_path):
-    path = tmp_path / "large.bin"
-    path.write_bytes(os.urandom(5_300_000))
-    site_dir = tmp_path / "site"
-    site_dir.mkdir()
+@pytest.fixture(scope="module")
+def parts_site(tmp_path_factory):
+    """A site that takes files above 2 MB in parts of 1 MB."""
     sizes = {"LFS_PART_BYTES": "1000000", "LFS_SINGLE_PUT_BYTES": "2000000"}
-    with LiveSite.started(site_dir, extra_env=sizes) as site:
-        code = f"""
-from huggingface_hub import *
-HfApi().create_repo("parts/m")
-HfApi().upload_file(path_or_fileobj={str(path)!r}, path_in_repo="l.bin", repo_id="parts/m")
-print(hf_hub_download("parts/m", "l.bin"))
-"""
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=site.client_env(site.user_with_token("parts"), HF_HUB_DISABLE_XET="1"),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert Path(done.stdout.strip()).read_bytes() == path.read_bytes()
-        assert "/parts/6" in site.log("web")
-        assert [p for p in (site.data_dir / "store" / "uploads").rglob("*") if p.is_file()] == []
-        assert received_files(site) == []
+    with LiveSite.started(tmp_path_factory.mktemp("parts"), extra_env=sizes) as site:
+        yield site
+
+
+@pytest.mark.parametrize("generation", generations())
+def test_client_sends_a_very_large_file_in_parts(parts_site, tmp_path, generation):
+    """C20 and C21."""
+    site = parts_site
+    machine = Machine.of_new_user(
+        site, tmp_path, transport={"HF_HUB_DISABLE_XET": "1"} | client_path(generation)
+    )
+    content = os.urandom(5_300_000)
+    (machine.folder / "large.bin").write_bytes(content)
+    came = machine.python(
+        """
+        repo = api.create_repo("m").repo_id
+        api.upload_file(path_or_fileobj="large.bin", path_in_repo="l.bin", repo_id=repo)
+        result = hf_hub_download(repo, "l.bin")
+        """
+    )
+    assert Path(came).read_bytes() == content
+    oid = hashlib.sha256(content).hexdigest()
+    assert [
+        line for line in site.log("web").splitlines() if f"/{oid}/" in line and "/parts/6" in line
+    ]
+    assert [p for p in (site.data_dir / "store" / "uploads").rglob("*") if p.is_file()] == []
+    assert received_files(site) == []
 
 
 def test_git_lfs_pushes_and_fetches(live_site, token, repo, git_lfs, tmp_path):

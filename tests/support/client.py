@@ -80,6 +80,10 @@ class Machine:
         lines = [line for line in done.stdout.splitlines() if line.startswith(_RESULT)]
         return json.loads(lines[-1].removeprefix(_RESULT))
 
+    def program(self, path: Path, **env: str) -> str:
+        """What the Python program at `path` prints, with nothing of ours to import."""
+        return self._run([sys.executable, str(path)], check=True, **env).stdout
+
     def hf(self, *argv: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         """The command line client."""
         return self._run([str(Path(sys.executable).with_name("hf")), *argv], check=check, **env)
