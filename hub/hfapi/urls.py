@@ -151,13 +151,16 @@ gate_urls = [
     path(f"{_GATE}/<str:status>", AccessRequests.as_view(), name="hf_access_requests"),
 ]
 
-unserved_urls = [
+hosting_urls = [
     re_path(
-        r"^api/(?:jobs|scheduled-jobs|endpoint"
-        r"|spaces/(?:templates|semantic-search|hardware|zero-gpu))(?:/|$)",
+        r"^api/(?:(?:jobs|scheduled-jobs|endpoint)(?:/.*)?"
+        r"|spaces/(?:templates|semantic-search|hardware|zero-gpu/quota))$",
         unserved.not_hosted,
         name="hf_hosting",
     ),
+]
+
+unserved_urls = [
     path("api/<repotype:repo_type>/<name:name>", unserved.no_such_repo, name="hf_one_part_id"),
     re_path(
         r"^api/(?:models|datasets|spaces)/[^/]+/(?:revision|tree|paths-info|preupload|commits?|refs|branch"
@@ -172,7 +175,7 @@ unserved_urls = [
     ),
     re_path(
         r"^api/spaces/[^/]+/[^/]+/(?:secrets|variables|runtime|hardware|sleeptime|pause|restart"
-        r"|dev-mode|logs|volumes|sse)(?:/|$)",
+        r"|dev-mode|logs|volumes|storage|sse)(?:/|$)",
         unserved.not_hosted,
         name="hf_space_hosting",
     ),
@@ -186,6 +189,7 @@ urlpatterns: list[URLPattern] = [
     *site_urls,
     *people_urls,
     *collection_urls,
+    *hosting_urls,
     *repo_urls,
     *gate_urls,
     *unserved_urls,

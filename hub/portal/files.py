@@ -13,8 +13,10 @@ from hub.portal.changes import page_number_of, read_changes
 from hub.portal.highlight import highlight
 from hub.portal.repo_page import RepoPage, open_contents_page, open_page
 from hub.portal.snippets import upload_snippets
+from hub.portal.tabs import repo_page_url
 from hub.scans import FileStatus, entry_statuses
 from hub.site import base_url
+from hub.tensors import has_tensors
 from hub.vcs.values import CommitInfo, TreeEntry
 
 FOLDER_PAGE = 200
@@ -89,11 +91,19 @@ def blob(
         "path": path,
         "crumbs": _crumbs(path),
         "entry": entry,
+        "tensors_url": _tensors_url(page, path),
         "code_html": _code_html(page, entry),
         "commit": page.git.last_commits(page.commit_sha, [path]).get(path),
         "security": entry_statuses(page.repo, page.commit_sha, [entry]).get(path),
     }
     return page.render("hub/repo_blob.html", "files", context)
+
+
+def _tensors_url(page: RepoPage, path: str) -> str:
+    """Where the tensors of the file are listed; empty for files that hold none."""
+    if not has_tensors(path):
+        return ""
+    return repo_page_url("tensors", page.repo, revision=page.commit_sha, path=path)
 
 
 def _code_html(page: RepoPage, entry: TreeEntry) -> str | None:

@@ -17,6 +17,7 @@ repo_urls = [
     *repo_routes("", repos.card, "repo"),
     *repo_routes("/tree", files.tree, "files"),
     *repo_routes("/tree/<rev:revision>", files.tree, "tree_root"),
+    *repo_routes("/tree/<rev:revision>/", files.tree, "tree_of_root"),
     *repo_routes("/tree/<rev:revision>/<filepath:path>", files.tree, "tree"),
     *repo_routes("/blob/<rev:revision>/<filepath:path>", files.blob, "blob"),
     *repo_routes("/commits", files.commits, "history"),

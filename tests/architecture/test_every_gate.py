@@ -42,7 +42,7 @@ BY_TOKEN_ONLY = {"xet-read-token", "git_info_refs"}
 
 OPEN = set(
     """
-    repo files tree tree_root history commits evaluations benchmark
+    repo files tree tree_root tree_of_root history commits evaluations benchmark
     discussions discussion discussion_commits
     hf_repo hf_repo_at hf_tree hf_tree_root hf_tree_at hf_commits hf_refs hf_likers hf_leaderboard
     hf_discussions hf_discussion git_page lfs_locks lfs_locks_below discussion_new

@@ -51,6 +51,7 @@ def test_what_is_not_served_is_said_in_words(xet_machine: Machine) -> None:
             "jobs": lambda: list(api.list_jobs()),
             "runtime": lambda: api.get_space_runtime(f"{me}/none"),
             "hardware": lambda: api.list_spaces_hardware(),
+            "quota": lambda: api.get_zero_gpu_quota(),
         }
         result = {}
         for name, call in calls.items():
@@ -64,6 +65,7 @@ def test_what_is_not_served_is_said_in_words(xet_machine: Machine) -> None:
     assert statuses == {
         "papers": 501, "paper": 501, "text": 501, "daily": 501, "bucket": 501, "kernel": 501,
         "jobs": 404, "runtime": 404, "hardware": 404,
+        "quota": 404,
     }, json.dumps(result, indent=1)  # fmt: skip
     assert all("This site" in text for _, text in result.values()), result
 

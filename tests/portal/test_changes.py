@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 
 import numpy as np
@@ -131,6 +132,33 @@ def test_tensors_come_alone_for_htmx(cast: Cast, public: Repo) -> None:
     answer = client.get(f"{public.url_path}/tensors/{new}/{FILE}", headers={"HX-Request": "true"})
     assert b"<html" not in answer.content
     assert b"<table" in answer.content
+
+
+def test_tensors_of_one_version_are_listed_filtered_and_paged(
+    cast: Cast, public: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five numbers of 4 bytes and three of 2: by hand."""
+    monkeypatch.setattr("hub.portal.tensors.MAX_ROWS", 2)
+    held = {"layer.0.w": np.zeros((1, 4), np.float32), "layer.1.w": np.zeros(1, np.float32),
+            "head": np.zeros(3, np.float16)}  # fmt: skip
+    commit_large(public, {FILE: save(held)})
+    client = cast.web_client("anonymous")
+    blob = client.get(f"{public.url_path}/blob/main/{FILE}").content.decode()
+    found = re.search(rf'hx-get="({public.url_path}/tensors/\w+/{FILE})"', blob)
+    assert found
+    address = found.group(1)
+
+    def names(query: str = "") -> list[str]:
+        page = client.get(address + query).content.decode()
+        return re.findall(r'<th scope="row" class="mono">([^<]*)', page)
+
+    first = " ".join(re.sub(r"<[^>]+>", " ", client.get(address).content.decode()).split())
+    assert "Tensors 3 8 parameters" in first
+    assert "layer.0.w F32 1 × 4 4 16" in first
+    assert names() == ["head", "layer.0.w"]
+    assert names("?p=1") == ["layer.1.w"]
+    assert names("?q=LAYER") == ["layer.0.w", "layer.1.w"]
+    assert names("?q=nothing") == []
 
 
 def test_a_hostile_header_is_a_sentence_on_the_page(cast: Cast, public: Repo) -> None:

@@ -317,16 +317,17 @@ def pull_requests() -> Any:
     ready = api.get_discussion_details(repo, pull)
     api.merge_pull_request(repo, pull, comment="thanks")
     merged = api.get_discussion_details(repo, pull)
-    add = [CommitOperationAdd("b.txt", b"b")]
-    propose = partial(theirs.create_commit, repo, add, commit_message="From outside")
-    outside = propose(create_pr=True)
+    propose = lambda **more: theirs.create_commit(  # noqa: E731
+        repo, [CommitOperationAdd("b.txt", b"b")], commit_message="b", create_pr=True, **more
+    )
+    outside = propose()
     return {
         "statuses": [draft.status, ready.status, merged.status],
         "base": [draft.target_branch, draft.git_reference, ready.conflicting_files],
         "diff": "-one\n+two\n" in ready.diff,
         "merged": merged.merge_commit_oid == api.repo_info(repo).sha,
         "outside": [outside.pr_num, outside.pr_revision,
-                    told(lambda: propose(create_pr=True, revision="none"))],
+                    told(lambda: propose(revision="none"))],
         "kinds": [d.num for d in api.get_repo_discussions(repo, discussion_type="pull_request",
                                                          discussion_status="open")],
     }  # fmt: skip
