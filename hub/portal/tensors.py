@@ -49,7 +49,9 @@ def tensors(
         Version(page.commit_sha, path),
     )
     table = "hub/components/tensor_diff.html" if old else "hub/components/tensor_list.html"
-    context = {"path": path, "old_sha": old_sha, "new_sha": page.commit_sha, "table": table}
+    context: dict[str, object] = {
+        "path": path, "old_sha": old_sha, "new_sha": page.commit_sha, "table": table,
+    }  # fmt: skip
     if isinstance(found, Unreadable):
         context |= _refusal(found)
     else:
