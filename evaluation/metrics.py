@@ -125,6 +125,12 @@ METRICS: dict[str, MetricInfo] = {
             _("Box AP large"),
             _("Average precision on objects of at least 96 x 96 pixels."),
         ),
+        MetricInfo(
+            "mean_iou",
+            _("Mean IoU"),
+            _("What the answered and the true pixels of a label share, averaged over labels."),
+        ),
+        MetricInfo("pixel_accuracy", _("Pixel accuracy"), _("Share of pixels answered right.")),
         MetricInfo("rouge1", "ROUGE-1", _("How many words a text shares with a right one.")),
         MetricInfo(
             "rouge2", "ROUGE-2", _("How many pairs of words a text shares with a right one.")

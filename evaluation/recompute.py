@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _LINES = {
     "accuracy": ("correct", 'total("correct") / len(answered)'),
+    "pixel_accuracy": ("n_correct", 'total("n_correct") / total("n_pixels")'),
     "tag_accuracy": ("n_correct", 'total("n_correct") / total("n_words")'),
     "entity_f1": ("found", '2 * total("found") / (total("true") + total("answered"))'),
     "entity_precision": ("found", 'total("found") / total("answered")'),

@@ -17,6 +17,7 @@ TITLES: dict[str, str | Promise] = {
     "question-answering": _("Question answering"),
     "sentence-similarity": _("Sentence similarity"),
     "object-detection": _("Object detection"),
+    "image-segmentation": _("Image segmentation"),
     "summarization": _("Summarization"),
     "translation": _("Translation"),
     "text-generation": _("Text generation"),

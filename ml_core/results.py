@@ -37,7 +37,10 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Scores of one label; None where the ratio has an empty denominator."""
+    """Scores of one label; None where the ratio has an empty denominator.
+
+    `iou`, intersection over union, is of pixels; answers of other kinds have none.
+    """
 
     label: str
     precision: float | None
@@ -45,6 +48,7 @@ class ClassScore:
     f1: float | None
     support: int
     predicted: int
+    iou: float | None = None
 
 
 @dataclass(frozen=True)

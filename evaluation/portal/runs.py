@@ -128,12 +128,14 @@ def _again_url(actor: Actor, run: Run) -> str:
 def _results(run: Run) -> dict[str, Any]:
     scores = list(run.scores.all())
     record = run.record or {}
+    per_class = record.get("results", {}).get("per_class", [])
     return {
         "scores": [{"score": score, "info": info_of(score.metric)} for score in scores],
         "main": scores[0] if scores else None,
         "record": record,
         "execution": record.get("execution", {}),
-        "per_class": record.get("results", {}).get("per_class", []),
+        "per_class": per_class,
+        "has_iou": any(entry.get("iou") is not None for entry in per_class),
         "slices": slices_of(record),
         "reliability": reliability_of(record),
         "clustered": _n_clusters(record),

@@ -20,6 +20,7 @@ KINDS = {
     "span": "ml_core.answers.span",
     "similarity": "ml_core.answers.similarity",
     "boxes": "ml_core.answers.boxes",
+    "mask": "ml_core.answers.mask",
     "text": "ml_core.answers.text",
 }
 """Module of each kind; its `KIND` is the kind."""

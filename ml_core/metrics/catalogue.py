@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ml_core.metrics import answers, choices, detection, likelihood, segmentation, similarity, spans
 from ml_core.metrics import answers, choices, detection, likelihood, similarity, spans, texts
 from ml_core.metrics.registry import METRICS, Metric
 
@@ -13,5 +14,6 @@ METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "span": answers.METRICS,
     "similarity": similarity.METRICS,
     "boxes": detection.METRICS,
+    "mask": segmentation.METRICS,
     "text": texts.METRICS,
 }

@@ -32,7 +32,7 @@ from ml_core.specs import EngineSpec
 from tests.support import tiny_models
 from tests.support.benchmarks import make_benchmark, make_model, make_run, make_worker, outcome
 from tests.support.cast import Cast
-from tests.support.data_files import png
+from tests.support.data_files import png, segmented
 from tests.support.folder_hub import FolderHub
 
 SOURCE = Source("me/data", "dataset", "c" * 40, "http://hub", "token", Path("cache"))
@@ -49,6 +49,10 @@ ANSWERS = [
     {"question": "who sat", "context": "the cat sat on the mat", "answers": ["the cat"]},
     {"question": "who ran", "context": "the cat sat on the mat", "answers": []},
 ]
+LABELS = {
+    "token-classification": "[O, B-animal, I-animal, B-thing, I-thing]",
+    "image-segmentation": "[sky, road, car]",
+}
 PAIRS = [
     {"sentence1": a, "sentence2": b, "score": float(at)}
     for at, (a, b) in enumerate(zip(tiny_models.SENTENCES, "abcdef", strict=True))
@@ -58,6 +62,7 @@ OBJECTS = [
     {"image": png(30, 40), "objects": {"bbox": [[1, 2, 9, 9]] * 2, "category": ["cat", "dog"]}},
     {"image": png(40, 30), "objects": {"bbox": [], "category": []}},
 ]
+MASKS = [{"image": png(40, 30), "mask": segmented(40, 30)} for _ in range(3)]
 DOCUMENTS = [
     {"text": "the cat sat on the mat", "short": "the cat sat"},
     {"text": "a good film with a fine story", "short": "a good film"},
@@ -75,6 +80,7 @@ FAMILIES = [
     ("question-answering", "{}", ANSWERS, tiny_models.save_question_answerer),
     ("sentence-similarity", "{}", PAIRS, tiny_models.save_masked_lm),
     ("object-detection", "{}", OBJECTS, tiny_models.save_detector),
+    ("image-segmentation", "{}", MASKS, tiny_models.save_segmenter),
     ("summarization", "{document: text, summary: short}", DOCUMENTS, tiny_models.save_writer),
     ("translation", "{}", SOURCES, tiny_models.save_translator),
     ("text-generation", "{}", PROMPTS, tiny_models.save_writer),
@@ -82,9 +88,9 @@ FAMILIES = [
 
 
 def eval_yaml(task: str, columns: str = "{}", more: str = "") -> str:
+    labels = f"labels: {LABELS[task]}, " if task in LABELS else ""
     if task in ("summarization", "translation", "text-generation"):
         more = "generation: {max_new_tokens: 8, stop: [the]}"
-    labels = "labels: [O, B-animal, I-animal, B-thing, I-thing], " if task.startswith("tok") else ""
     fields = f"{{id: a, type: {task}, split: test, columns: {columns}, {labels}{more}}}"
     return f"name: A benchmark\nevaluation_framework: modelguild\ntasks:\n  - {fields}\n"
 

@@ -32,8 +32,12 @@ def json_lines(rows: Sequence[Any]) -> bytes:
 
 def png(width: int = 2, height: int = 2, *, claims: tuple[int, int] | None = None) -> bytes:
     """A grey picture; `claims` is what its header says instead."""
-    head = struct.pack(">IIBBBBB", *(claims or (width, height)), 8, 0, 0, 0, 0)
-    body = zlib.compress(b"".join(b"\0" + b"\x80" * width for _ in range(height)))
+    return _grey_png(*(claims or (width, height)), [b"\x80" * width] * height)
+
+
+def _grey_png(width: int, height: int, lines: Sequence[bytes]) -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + line for line in lines))
     parts = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in parts)
 
@@ -47,3 +51,9 @@ def wav(n_samples: int = 8) -> bytes:
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8)
     body = struct.pack("<4sI", b"data", n_samples) + b"\x80" * n_samples
     return struct.pack("<4sI", b"RIFF", 4 + len(form) + len(body)) + b"WAVE" + form + body
+
+
+def segmented(width: int, height: int) -> bytes:
+    """A mask of a 0 above and a 1 below, whose last line says nothing."""
+    lines = [b"\0" * width] * (height // 2) + [b"\1" * width] * (height - height // 2 - 1)
+    return _grey_png(width, height, [*lines, b"\xff" * width])

@@ -321,3 +321,34 @@ def save_detector(folder: Path, *, labels: tuple[str, ...] = ("cat", "dog")) -> 
     size = {"shortest_edge": 32, "longest_edge": 64}
     DetrImageProcessorPil(size=size).save_pretrained(folder)
     return folder
+
+
+def save_segmenter(folder: Path, *, labels: tuple[str, ...] = ("sky", "road", "car")) -> Path:
+    """A SegFormer of width 8, and its image processor."""
+    import torch
+    from transformers import (
+        SegformerConfig,
+        SegformerForSemanticSegmentation,
+        SegformerImageProcessorPil,
+    )
+
+    torch.manual_seed(0)
+    config = SegformerConfig(
+        num_encoder_blocks=2,
+        depths=[1, 1],
+        sr_ratios=[2, 1],
+        hidden_sizes=[8, 16],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        num_attention_heads=[1, 2],
+        mlp_ratios=[2, 2],
+        decoder_hidden_size=8,
+        initializer_range=0.5,
+        id2label=dict(enumerate(labels)),
+        label2id={name: at for at, name in enumerate(labels)},
+    )
+    model = SegformerForSemanticSegmentation(config)
+    torch.nn.init.normal_(model.decode_head.classifier.weight, std=1.0)
+    model.save_pretrained(folder)
+    SegformerImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
