@@ -1,11 +1,11 @@
 """The `eval.yaml` of a benchmark data set: parse and check. Declarative only; pure.
 
 The Hub's fields are `name`, `description`, `evaluation_framework` and `tasks` with `id`, `config`
-and `split`. Ours are per task: `name`, `type`, `columns`, `labels`, `metrics`, `chance`,
-`baselines`; of families that write texts also `generation` and `comparison`, whose fields are those
-of `GenerationSpec` and `ComparisonSpec` in `ml_core.generation`. An unknown field is an error, so
-that a slip of the pen does not change what is measured without anyone noticing. Which types there
-are, with which columns and metrics, is the table of `ml_core.evaluate.tasks`.
+and `split`. Ours are per task: `name`, `type`, `columns`, `labels`, `templates`, `metrics`,
+`chance`, `baselines`; of families that write texts also `generation` and `comparison`, whose fields
+are those of `GenerationSpec` and `ComparisonSpec` in `ml_core.generation`. An unknown field is an
+error, so that a slip of the pen does not change what is measured without anyone noticing. Which
+types there are, with which columns and metrics, is the table of `ml_core.evaluate.tasks`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ MAX_FILE_BYTES = 64 * 1024
 MAX_TASKS = 20
 MAX_LABELS = 2000
 MAX_BASELINES = 20
+MAX_TEMPLATES = 100
 OUR_FRAMEWORK = "modelguild"
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ _TASK_FIELDS = (
     "split",
     "columns",
     "labels",
+    "templates",
     "metrics",
     "chance",
     "baselines",
@@ -96,6 +98,7 @@ class TaskSpec:
     baselines: tuple[Baseline, ...]
     generation: GenerationSpec | None = None
     comparison: ComparisonSpec | None = None
+    templates: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; what a family does not have is left out, so that digests stay."""
@@ -104,6 +107,8 @@ class TaskSpec:
             values.pop(name)
             if (given := getattr(self, name)) is not None:
                 values[name] = to_json(given)
+        if not self.templates:
+            del values["templates"]
         values["labels"] = list(self.labels) if self.labels is not None else None
         values["metrics"] = list(self.metrics)
         values["baselines"] = [asdict(baseline) for baseline in self.baselines]
@@ -209,6 +214,7 @@ class _Checker:
         description = self.text(item, "description", f"{where}.description", limit=5000)
         columns = self.columns(item.get("columns"), f"{where}.columns", family)
         labels = self.labels(item.get("labels"), f"{where}.labels", family)
+        templates = self.templates(item.get("templates"), f"{where}.templates", family)
         metrics = self.metrics(item.get("metrics"), f"{where}.metrics", family)
         main = family.known_metrics[metrics[0]] if family and metrics else None
         chance = self.value_of(main, item.get("chance"), f"{where}.chance")
@@ -231,6 +237,7 @@ class _Checker:
             baselines=baselines,
             generation=generation,
             comparison=comparison,
+            templates=templates,
         )
 
     def text_settings(
@@ -345,6 +352,21 @@ class _Checker:
             self.add(where, "label_twice")
             return None
         return tuple(value)
+
+    def templates(self, value: Any, where: str, family: Task | None) -> tuple[str, ...]:
+        """Sentences with a place for the name of a label."""
+        if value is None:
+            return ()
+        if family is not None and not family.has_templates:
+            self.add(where, "no_templates_here", type=family.name)
+            return ()
+        given = value if isinstance(value, list) else []
+        good = [one for one in given if isinstance(one, str) and one.count("{}") == 1]
+        are_short = all(len(one) <= 200 for one in good)
+        if not given or len(given) > MAX_TEMPLATES or good != given or not are_short:
+            self.add(where, "bad_templates", limit=MAX_TEMPLATES)
+            return ()
+        return tuple(dict.fromkeys(given))
 
     def metrics(self, value: Any, where: str, family: Task | None) -> tuple[str, ...]:
         if family is None:

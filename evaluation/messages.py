@@ -244,6 +244,10 @@ EVALFILE_PROBLEMS: dict[str, Text] = {
     "not_a_choice": _("“%(value)s” is not possible here. It can be: %(choices)s."),
     "few_labels": _("There must be a list of at least two labels."),
     "no_labels_here": _("Tasks of the type “%(type)s” have no labels; leave this field out."),
+    "no_templates_here": _("Tasks of the type “%(type)s” have no templates; leave this field out."),
+    "bad_templates": _(
+        "There must be a list of 1 to %(limit)s sentences, each with one place {} for a label."
+    ),
     "label_not_text": _(
         "The label “%(value)s” is not text. Put it in quotes: YAML reads yes, no and numbers"
         " as something else."

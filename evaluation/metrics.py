@@ -45,6 +45,11 @@ METRICS: dict[str, MetricInfo] = {
             _("Macro F1"),
             _("F1 of each label, averaged with equal weight, so that rare labels count as much."),
         ),
+        MetricInfo(
+            "top5_accuracy",
+            _("Top-5 accuracy"),
+            _("Share of items whose right label is among the five likeliest."),
+        ),
         MetricInfo("entity_f1", _("Entity F1"), _("F1 of entities, type and words right.")),
         MetricInfo(
             "entity_precision",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _LINES = {
     "accuracy": ("correct", 'total("correct") / len(answered)'),
+    "top5_accuracy": ("in_top5", 'total("in_top5") / len(answered)'),
     "pixel_accuracy": ("n_correct", 'total("n_correct") / total("n_pixels")'),
     "tag_accuracy": ("n_correct", 'total("n_correct") / total("n_words")'),
     "entity_f1": ("found", '2 * total("found") / (total("true") + total("answered"))'),

@@ -18,6 +18,7 @@ TITLES: dict[str, str | Promise] = {
     "sentence-similarity": _("Sentence similarity"),
     "object-detection": _("Object detection"),
     "image-segmentation": _("Image segmentation"),
+    "zero-shot-image-classification": _("Zero-shot image classification"),
     "summarization": _("Summarization"),
     "translation": _("Translation"),
     "text-generation": _("Text generation"),

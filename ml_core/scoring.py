@@ -1,13 +1,19 @@
 """Predictions and labels into scores. Needs no torch: the parent of a caged job calls this."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from ml_core.arrays import Bools
 from ml_core.data.labels import Truth
 from ml_core.data.predictions import MISSING, Predictions
 from ml_core.metrics import Cells, Setting, count_cells, get_metric
 from ml_core.metrics.classification import label_scores
 from ml_core.results import ClassScore, Confusion, Scores
+
+TOP = 5
 
 
 def score(
@@ -35,9 +41,28 @@ def score(
     cells = count_cells(
         truth.label_index[answered], predictions.label_index[answered], len(truth.labels)
     )
+    top5 = in_top5(predictions, truth)
+    if top5 is not None:
+        cells = dataclasses.replace(cells, n_top5=int(top5[answered].sum()))
     setting = Setting(predictions.n_missing, bootstrap_draws, seed)
     values = tuple(get_metric(name).compute(cells, setting) for name in metrics)
     return Scores(values, class_scores(cells, truth.labels), confusion(cells, truth.labels))
+
+
+def in_top5(predictions: Predictions, truth: Truth) -> Bools | None:
+    """Whether an item's right label is among the five likeliest; None for five labels or fewer.
+
+    Ties go to the first label. It is false where there is no prediction.
+    """
+    if len(truth.labels) <= TOP:
+        return None
+    given = predictions.probabilities
+    right = truth.label_index[:, None]
+    likelihood = np.take_along_axis(given, right, axis=1)
+    is_before = np.arange(given.shape[1]) < right
+    ahead = (given > likelihood) | ((given == likelihood) & is_before)
+    found: Bools = (ahead.sum(axis=1) < TOP) & (predictions.label_index != MISSING)
+    return found
 
 
 def class_scores(cells: Cells, labels: tuple[str, ...]) -> tuple[ClassScore, ...]:

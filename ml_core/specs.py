@@ -71,6 +71,8 @@ class EvaluationSpec:
         max_parameters: a larger model is refused before memory is taken for it.
         max_error_share: a run in which a larger share of the items failed is no result.
         bootstrap_draws: for metrics whose error has no closed form.
+        templates: for labels known by name: the sentences these are set into, at `{}`; empty means
+            the task's own.
         may_be_silent: for questions about a text: whether some have no answer.
         generation, comparison: for families whose answer is a text of the model's own.
     """
@@ -85,6 +87,7 @@ class EvaluationSpec:
     max_parameters: int = 2_000_000_000
     max_error_share: float = 0.01
     bootstrap_draws: int = 2000
+    templates: tuple[str, ...] = ()
     may_be_silent: bool = False
     generation: GenerationSpec = field(default_factory=GenerationSpec)
     comparison: ComparisonSpec = field(default_factory=ComparisonSpec)
@@ -110,6 +113,8 @@ class EvaluationSpec:
         _require(bool(self.data.files), "data.files is empty.")
         names = self.labels or ()
         _require(len(set(names)) == len(names), "labels holds a name twice.")
+        are_whole = all(template.count("{}") == 1 for template in self.templates)
+        _require(are_whole, "a template needs one place {} for the name of a label.")
 
     def to_json(self) -> dict[str, object]:
         return dict(to_json(self))

@@ -89,6 +89,7 @@ def core_spec(
             generation=from_json(GenerationSpec, task.get("generation") or {}),
             comparison=from_json(ComparisonSpec, task.get("comparison") or {}),
             metrics=tuple(task["metrics"]),
+            templates=tuple(task.get("templates", ())),
             engine=EngineSpec(dtype=engine["dtype"], device=engine["device"], seed=engine["seed"]),
         )
     except CoreError as error:

@@ -21,6 +21,7 @@ KINDS = {
     "similarity": "ml_core.answers.similarity",
     "boxes": "ml_core.answers.boxes",
     "mask": "ml_core.answers.mask",
+    "named_label": "ml_core.answers.named_label",
     "text": "ml_core.answers.text",
 }
 """Module of each kind; its `KIND` is the kind."""

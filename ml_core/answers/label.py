@@ -18,7 +18,7 @@ from ml_core.load.checkpoint import Checkpoint
 from ml_core.load.config import classifier_labels
 from ml_core.metrics import Setting
 from ml_core.results import PredictionsFile, Scores
-from ml_core.scoring import score
+from ml_core.scoring import in_top5, score
 from ml_core.specs import EvaluationSpec
 
 Scored = NDArray[np.float32]
@@ -96,6 +96,14 @@ def softmax(logits: Scored) -> Scored:
     return probabilities
 
 
+def _top5(predictions: Predictions, truth: Truth) -> dict[str, pa.Array]:
+    """Whether the right label is among the five likeliest, for labels enough."""
+    found = in_top5(predictions, truth)
+    if found is None:
+        return {}
+    return {"in_top5": pa.array(found, pa.bool_(), mask=predictions.label_index == MISSING)}
+
+
 def _samples(predictions: Predictions, truth: Truth) -> pa.Table:
     labels = truth.labels
     answered = [int(at) for at in predictions.label_index]
@@ -111,6 +119,7 @@ def _samples(predictions: Predictions, truth: Truth) -> pa.Table:
             "target": pa.array([labels[at] for at in right], pa.string()),
             "prediction": pa.array(names, pa.string()),
             "correct": pa.array(correct, pa.bool_()),
+            **_top5(predictions, truth),
             "probabilities": pa.array(probabilities, pa.list_(pa.float32())),
             "truncated": pa.array(predictions.truncated.tolist(), pa.bool_()),
             "error": pa.array(predictions.errors, pa.string()),

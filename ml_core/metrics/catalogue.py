@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 
-from ml_core.metrics import answers, choices, detection, likelihood, segmentation, similarity, spans
-from ml_core.metrics import answers, choices, detection, likelihood, similarity, spans, texts
+from ml_core.metrics import (
+    answers,
+    choices,
+    detection,
+    likelihood,
+    segmentation,
+    similarity,
+    spans,
+    texts,
+)
 from ml_core.metrics.registry import METRICS, Metric
 
 METRICS_OF: dict[str, Mapping[str, Metric]] = {
@@ -15,5 +23,6 @@ METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "similarity": similarity.METRICS,
     "boxes": detection.METRICS,
     "mask": segmentation.METRICS,
+    "named_label": METRICS,
     "text": texts.METRICS,
 }

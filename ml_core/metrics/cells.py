@@ -12,13 +12,16 @@ class Cells:
     """The cells of a confusion matrix that are not empty, sorted by truth, then prediction.
 
     `truth`, `predicted` and `count` have one entry a cell; `n_labels` is the matrix's side. Kept
-    sparse because a thousand labels make a million cells, of which a test split fills few.
+    sparse because a thousand labels make a million cells, of which a test split fills few. `n_top5`
+    is how often the right label was among the five likeliest, None where there are no more than
+    five labels or where nobody counted.
     """
 
     truth: Ints
     predicted: Ints
     count: Ints
     n_labels: int
+    n_top5: int | None = None
 
     @property
     def n(self) -> int:

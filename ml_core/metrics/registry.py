@@ -38,6 +38,17 @@ def accuracy_value(cells: Cells, setting: Setting) -> MetricValue:
     return _value("accuracy", accuracy(cells), cells, setting, se, interval, method)
 
 
+def top5_value(cells: Cells, setting: Setting) -> MetricValue:
+    """Share of items whose right label is among the five likeliest, as `accuracy_value` has it;
+    None for five labels or fewer."""
+    if cells.n_top5 is None or not cells.n:
+        return _value("top5_accuracy", None, cells, setting, None, None, "no more than five labels")
+    interval = wilson_interval(cells.n_top5, cells.n)
+    se = share_standard_error(cells.n_top5, cells.n)
+    method = "share in the five likeliest; se sd/sqrt(n); Wilson 95 % interval"
+    return _value("top5_accuracy", cells.n_top5 / cells.n, cells, setting, se, interval, method)
+
+
 def macro_f1_value(cells: Cells, setting: Setting) -> MetricValue:
     """Macro-F1 with the spread of a seeded bootstrap over items; fewer than two items have none."""
     n_draws = setting.n_draws if cells.n >= 2 else 0
@@ -78,6 +89,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "Accuracy", accuracy_value, per_item=mean_of("correct")),
+        Metric("top5_accuracy", "Top-5 accuracy", top5_value, per_item=mean_of("in_top5")),
         Metric("macro_f1", "Macro F1", macro_f1_value, per_item=macro_f1_of_labels()),
     )
 }

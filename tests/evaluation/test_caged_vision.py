@@ -34,6 +34,12 @@ FAMILIES = [
         ("sky", "road", "car"),
         tiny_models.save_segmenter,
     ),
+    (
+        "zero-shot-image-classification",
+        {"label": [0, 1, 0]},
+        ("cat", "dog"),
+        tiny_models.save_clip,
+    ),
 ]
 
 

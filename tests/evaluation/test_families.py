@@ -52,6 +52,7 @@ ANSWERS = [
 LABELS = {
     "token-classification": "[O, B-animal, I-animal, B-thing, I-thing]",
     "image-segmentation": "[sky, road, car]",
+    "zero-shot-image-classification": "[cat, dog, film, day, story, mat]",
 }
 PAIRS = [
     {"sentence1": a, "sentence2": b, "score": float(at)}
@@ -63,6 +64,7 @@ OBJECTS = [
     {"image": png(40, 30), "objects": {"bbox": [], "category": []}},
 ]
 MASKS = [{"image": png(40, 30), "mask": segmented(40, 30)} for _ in range(3)]
+NAMED = [{"image": png(40, 30), "label": at} for at in range(6)]
 DOCUMENTS = [
     {"text": "the cat sat on the mat", "short": "the cat sat"},
     {"text": "a good film with a fine story", "short": "a good film"},
@@ -81,6 +83,7 @@ FAMILIES = [
     ("sentence-similarity", "{}", PAIRS, tiny_models.save_masked_lm),
     ("object-detection", "{}", OBJECTS, tiny_models.save_detector),
     ("image-segmentation", "{}", MASKS, tiny_models.save_segmenter),
+    ("zero-shot-image-classification", "{}", NAMED, tiny_models.save_clip),
     ("summarization", "{document: text, summary: short}", DOCUMENTS, tiny_models.save_writer),
     ("translation", "{}", SOURCES, tiny_models.save_translator),
     ("text-generation", "{}", PROMPTS, tiny_models.save_writer),
@@ -193,6 +196,11 @@ UNFIT = [
     ("perplexity", "columns: {label: x}", "unknown_field"),
     ("sentence-similarity", "chance: -2", "not_a_value"),
     ("token-classification", "chance: 2", "not_a_share"),
+    ("object-detection", "templates: ['a {}']", "no_templates_here"),
+    ("zero-shot-image-classification", "templates: ['a cat']", "bad_templates"),
+    ("zero-shot-image-classification", "templates: ['a {} or {}']", "bad_templates"),
+    ("zero-shot-image-classification", "templates: [1]", "bad_templates"),
+    ("zero-shot-image-classification", "templates: []", "bad_templates"),
     ("perplexity", "generation: {max_new_tokens: 5}", "no_texts_here"),
     ("perplexity", "comparison: {filters: [strip]}", "no_texts_here"),
     ("translation", "chance: 101", "not_a_value"),
@@ -207,6 +215,17 @@ def test_what_a_family_does_not_have_is_a_problem(task: str, more: str, code: st
     found = parse(text.encode())
     assert found.tasks == ()
     assert code in [problem.code for problem in found.problems]
+
+
+def test_templates_reach_the_job_and_are_left_out_where_there_are_none() -> None:
+    text = eval_yaml("zero-shot-image-classification", more="templates: ['a {}.', 'the {}']")
+    (task,) = parse(text.encode()).tasks
+    spec = {"task": task.to_json(), "engine": {"dtype": "float32", "device": "cpu", "seed": 0}}
+    spec |= {"model": {"repo": "m", "commit": "a"}, "dataset": {"repo": "d", "commit": "c"}}
+    found = inputs.core_spec(spec, model=Path("m"), files=[Path("f")], labels=("a", "b"))
+    assert found.templates == ("a {}.", "the {}")
+    (plain,) = parse(eval_yaml("perplexity").encode()).tasks
+    assert "templates" not in plain.to_json()
 
 
 @pytest.mark.django_db

@@ -30,6 +30,7 @@ LIGHT = [
     "ml_core.answers.span",
     "ml_core.answers.boxes",
     "ml_core.answers.mask",
+    "ml_core.answers.named_label",
     "ml_core.answers.text",
     "ml_core.generation",
     "ml_core.load.checkpoint",

@@ -352,3 +352,33 @@ def save_segmenter(folder: Path, *, labels: tuple[str, ...] = ("sky", "road", "c
     model.save_pretrained(folder)
     SegformerImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
+
+
+def save_clip(folder: Path, *, image_size: int = 16) -> Path:
+    """A CLIP of width 16 in both towers, its tokenizer and its image processor."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer()
+    tower = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "initializer_factor": 20.0,
+    }
+    ends = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    text = tower | ends | {"vocab_size": len(tokenizer), "max_position_embeddings": 32}
+    config = CLIPConfig(
+        text_config=text,
+        vision_config=tower | {"image_size": image_size, "patch_size": 8},
+        projection_dim=8,
+        initializer_factor=20.0,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = {"shortest_edge": image_size}
+    crop = {"height": image_size, "width": image_size}
+    CLIPImageProcessorPil(size=size, crop_size=crop).save_pretrained(folder)
+    return folder

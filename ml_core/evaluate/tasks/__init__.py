@@ -51,6 +51,7 @@ class Task:
         runner: module with `prepare`.
         has_labels: whether a benchmark may name labels, and a submission map its own to them.
         model_tags: pipeline tags of models that can do it, besides the family's own name.
+        has_templates: whether a benchmark may say into which sentences its labels are set.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Task:
     runner: str
     has_labels: bool = False
     model_tags: tuple[str, ...] = ()
+    has_templates: bool = False
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -192,6 +194,17 @@ TASKS: dict[str, Task] = {
             metrics=("mean_iou", "pixel_accuracy"),
             runner="ml_core.evaluate.tasks.image_segmentation",
             has_labels=True,
+        ),
+        Task(
+            name="zero-shot-image-classification",
+            title="Zero-shot image classification",
+            inputs=(Role("image", "image"),),
+            truth=(LABEL,),
+            answer="named_label",
+            metrics=("accuracy", "top5_accuracy", "macro_f1"),
+            runner="ml_core.evaluate.tasks.zero_shot_image_classification",
+            has_labels=True,
+            has_templates=True,
         ),
         Task(
             name="summarization",
