@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evaluation.cage import Limits, evaluation_job
+from evaluation.cage import Limits, core_job
 from evaluation.runner import run_job
 from ml_core.answers import load_kind
 from ml_core.data.withhold import withhold_truth
@@ -59,7 +59,7 @@ def test_images_are_answered_in_the_cage_and_scored_outside(
     withheld = withhold_truth(spec, task, tmp_path / "in")
     withheld.spec.write(tmp_path / "in/spec.json")
     visible = [tmp_path / "in", model]
-    job = evaluation_job(tmp_path / "in/spec.json", tmp_path / "out", read_only=visible)
+    job = core_job("evaluate", tmp_path / "in/spec.json", tmp_path / "out", read_only=visible)
     outcome = run_job(job, cage=cage, limits=Limits(wall_s=300, memory_bytes=4 << 30))
     assert outcome.ok, outcome
     result = EvaluationResult.from_json(json.loads((tmp_path / "out" / RESULT_FILE).read_text()))
