@@ -7,6 +7,7 @@ import io
 
 from evaluation.models import BenchmarkVersion
 from evaluation.queries import BoardRow
+from hub.spreadsheets import plain_text
 
 
 def board_csv(version: BenchmarkVersion, rows: list[BoardRow]) -> str:
@@ -18,7 +19,8 @@ def board_csv(version: BenchmarkVersion, rows: list[BoardRow]) -> str:
         head += [metric, f"{metric}_ci_low", f"{metric}_ci_high"]
     writer.writerow(head)
     for row in rows:
-        writer.writerow([_plain(cell) for cell in _cells(version, row)])
+        cells = _cells(version, row)
+        writer.writerow([plain_text(cell) if isinstance(cell, str) else cell for cell in cells])
     return out.getvalue()
 
 
@@ -38,10 +40,3 @@ def _cells(version: BenchmarkVersion, row: BoardRow) -> list[object]:
         score = row.scores.get(metric)
         cells += [score.value, score.ci_low, score.ci_high] if score else [None] * 3
     return cells
-
-
-def _plain(cell: object) -> object:
-    """`cell`, kept from being read as a formula by a spreadsheet."""
-    if isinstance(cell, str) and cell[:1] in "=+-@\t\r":
-        return f"'{cell}"
-    return cell

@@ -7,11 +7,10 @@ import numpy as np
 from ml_core.arrays import Floats
 from ml_core.data.labels import Truth
 from ml_core.data.predictions import MISSING, Predictions
-from ml_core.metrics.classification import paired_macro_f1
+from ml_core.metrics.per_item import Labels, Means
 from ml_core.metrics.registry import get_metric
 from ml_core.statistics.clusters import cluster_codes
 from ml_core.statistics.comparison import Comparison, Question
-from ml_core.statistics.paired import compare_rows, compare_shares, count_pairs
 
 
 def compare(
@@ -32,19 +31,15 @@ def compare(
         UserError: `metric_unknown`.
     """
     get_metric(question.metric)
-    sides = hits(base, truth), hits(candidate, truth)
+    codes = None if clusters is None else cluster_codes(clusters, len(truth.item_ids))
+    rights = hits(base, truth), hits(candidate, truth)
     if question.metric == "accuracy":
-        return compare_shares(*sides, question, clusters=clusters)
-    counted = count_pairs(*sides, clusters)
-    kept = ~np.isnan(sides[0] + sides[1])
-    codes = None
-    if clusters is not None:
-        codes = cluster_codes(clusters, len(kept))[kept]
-        codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    answers = base.label_index[kept], candidate.label_index[kept]
-    rows = paired_macro_f1(truth.label_index[kept], *answers, len(truth.labels), codes)
-    is_equal = bool(np.array_equal(*answers))
-    return compare_rows(rows, counted, question, is_equal=is_equal)
+        return Means(rights[0]).compare(Means(rights[1]), question, codes)
+    sides = (
+        Labels(truth.label_index, answered.label_index, truth.labels)
+        for answered in (base, candidate)
+    )
+    return next(sides).compare(next(sides), question, codes)
 
 
 def hits(predictions: Predictions, truth: Truth) -> Floats:

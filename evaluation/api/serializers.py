@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from evaluation.access import error_words
+from evaluation.comparisons import MAX_MARGIN, MAX_RUNS
 from evaluation.models import Benchmark, Run, RunKind, Score
 from evaluation.queries import BoardRow, QueueInsight, queue_insight
 from hub.auth import ANONYMOUS
@@ -284,3 +285,99 @@ class InstanceKeyOut(serializers.Serializer[Any]):
     key_id = serializers.CharField()
     algorithm = serializers.CharField()
     public_key = serializers.CharField(help_text="32 bytes in base64.")
+
+
+class CompareIn(serializers.Serializer[Any]):
+    """Which runs to compare, by what."""
+
+    run = serializers.ListField(
+        child=serializers.UUIDField(),
+        min_length=2,
+        max_length=MAX_RUNS,
+        help_text="Ids of finished runs; repeat it: `run=…&run=…`.",
+    )
+    metric = serializers.CharField(
+        required=False, default=None, max_length=40, help_text="The benchmark's main one else."
+    )
+    margin = serializers.FloatField(
+        required=False,
+        default=None,
+        min_value=0,
+        max_value=MAX_MARGIN,
+        help_text="By how much a candidate may be worse and still pass, in the metric's unit.",
+    )
+
+
+class ComparedRunOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    model = serializers.CharField()
+    commit = serializers.CharField()
+    record_digest = serializers.CharField()
+
+
+class DifferenceOut(serializers.Serializer[Any]):
+    """Candidate minus base over the items that both answered."""
+
+    difference = serializers.FloatField(allow_null=True)
+    base_value = serializers.FloatField(allow_null=True)
+    candidate_value = serializers.FloatField(allow_null=True)
+    se = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    confidence = serializers.FloatField()
+    p = serializers.FloatField(allow_null=True)
+    method = serializers.CharField()
+    n = serializers.IntegerField()
+    n_missing = serializers.IntegerField(help_text="Items that one of the two did not answer.")
+    n_clusters = serializers.IntegerField(allow_null=True)
+    only_base = serializers.IntegerField(help_text="Items on which just the base is better.")
+    only_candidate = serializers.IntegerField()
+    correlation = serializers.FloatField(allow_null=True)
+    detectable = serializers.FloatField(
+        allow_null=True, help_text="Smallest difference found with 80 % power."
+    )
+    n_for_seen = serializers.IntegerField(allow_null=True)
+    n_for_margin = serializers.IntegerField(allow_null=True)
+    n_to_tell = serializers.IntegerField(
+        allow_null=True, help_text="Items that would bring a verdict, where there is none."
+    )
+    verdict = serializers.ChoiceField(["better", "not_worse", "worse", "cannot_tell"])
+
+
+class GroupDifferenceOut(DifferenceOut):
+    group = serializers.CharField()
+
+
+class ConfusionChangeOut(serializers.Serializer[Any]):
+    """Rows are right labels, columns answers: the candidate's counts minus the base's."""
+
+    labels = serializers.ListField(child=serializers.CharField())
+    counts = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+
+
+class ComparedPairOut(DifferenceOut):
+    base = serializers.UUIDField()
+    candidate = serializers.UUIDField()
+    p_adjusted = serializers.FloatField(allow_null=True, help_text="By Holm's method.")
+    n_apart = serializers.IntegerField(help_text="Items that only one of the two was asked.")
+    groups = GroupDifferenceOut(many=True)
+    confusion_change = ConfusionChangeOut(allow_null=True)
+
+
+class ComparisonsOut(serializers.Serializer[Any]):
+    benchmark = serializers.CharField()
+    version = serializers.IntegerField()
+    metric = serializers.CharField()
+    direction = serializers.CharField()
+    margin = serializers.FloatField()
+    runs = ComparedRunOut(many=True)
+    pairs = ComparedPairOut(many=True)
+
+
+def compared_run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.pk,
+        "model": run.model_repo.full_name,
+        "commit": run.model_commit,
+        "record_digest": run.record_digest,
+    }

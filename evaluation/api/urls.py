@@ -11,6 +11,7 @@ urlpatterns = [
     path("benchmarks", views.BenchmarkList.as_view(), name="api_benchmarks"),
     path(f"benchmarks/{_BOARD}", views.BenchmarkDetail.as_view(), name="api_benchmark"),
     path(f"leaderboards/{_BOARD}", views.Leaderboard.as_view(), name="api_leaderboard"),
+    path("compare", views.Compare.as_view(), name="api_compare"),
     path("runs", views.RunList.as_view(), name="api_runs"),
     path("runs/<uuid:run_id>", views.RunDetail.as_view(), name="api_run"),
     path("runs/<uuid:run_id>/cancel", views.RunCancel.as_view(), name="api_run_cancel"),

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from evaluation import access, downloads
+from evaluation import access, comparisons, downloads
 from evaluation.actions import runs as run_actions
 from evaluation.actions.records import instance_key, record_document, verify_run
 from evaluation.api import serializers as forms
@@ -132,6 +132,35 @@ class RunList(APIView):
         body = forms.RunOut(run, context={"actor": actor, "with_queue": True}).data
         headers = {"Location": f"/api/v1/runs/{run.pk}"}
         return Response(body, status=201 if started.is_new else 200, headers=headers)
+
+
+class Compare(APIView):
+    @extend_schema(
+        operation_id="compare_runs", parameters=[forms.CompareIn], responses=forms.ComparisonsOut
+    )
+    def get(self, request: Request) -> Response:
+        """Finished runs of one benchmark version against each other, item by item.
+
+        The first run is the base of the pairs that name it. With more than one pair the intervals
+        hold for all together and `p_adjusted` is Holm's.
+        """
+        form = forms.CompareIn(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        actor = actor_of(request)
+        wanted = dict.fromkeys(form.validated_data["run"])
+        runs = [access.get_run_for_read(actor, run_id) for run_id in wanted]
+        data = form.validated_data
+        asked = comparisons.ask(runs, metric=data["metric"], margin=data["margin"])
+        body = {
+            "benchmark": asked.version.benchmark.full_id,
+            "version": asked.version.number,
+            "metric": asked.metric,
+            "direction": asked.direction,
+            "margin": asked.margin,
+            "runs": [forms.compared_run(run) for run in asked.runs],
+            "pairs": [comparisons.pair_facts(p) for p in comparisons.compare_all(asked)],
+        }
+        return Response(forms.ComparisonsOut(body).data)
 
 
 class RunDetail(APIView):

@@ -26,6 +26,8 @@ from ml_core.evaluate.tasks import TASKS
 from ml_core.statistics import interval_error, minimum_detectable_effect
 
 PLOT_ROWS = 40
+ASSUMED_CORRELATION = 0.5
+"""Of two models' scores over the items: of similar models mostly more, of unlike ones less."""
 PAGE_ROWS = 100
 TEXT_COLUMNS = ("model", "when", "n")
 
@@ -136,16 +138,34 @@ def axis_of(ranked: list[Standing], direction: Direction = "higher") -> Axis:
     return Axis(low, high, len(values) - len(shown))
 
 
-def detectable_difference(ranked: list[Standing]) -> float | None:
-    """How far apart two models must be for their scores to show it; None without a measure.
+@dataclass(frozen=True)
+class Detectable:
+    """How far apart two models must be for it to show, four times out of five at 5 %.
 
-    For models of like error that were not compared item by item (80 % power at 5 %); a paired
-    comparison needs less. A standard error is taken from the 95 % interval's length.
+    For two models of the board's usual error: item by item, where their scores of the items
+    correlate by `ASSUMED_CORRELATION`, and by their two scores alone.
+    """
+
+    paired: float
+    unpaired: float
+    correlation: float
+
+
+def detectable_difference(ranked: list[Standing]) -> Detectable | None:
+    """The smallest differences that the board's items can show; None without a measure.
+
+    The error of a difference is that of one score times sqrt(2 (1 - correlation)). A standard
+    error is taken from the 95 % interval's length, so that it knows of clusters.
     """
     lengths = [s.high - s.low for s in ranked if s.low is not None and s.high is not None]
     if not any(lengths):
         return None
-    return minimum_detectable_effect(math.sqrt(2) * interval_error(median(lengths)))
+    se = interval_error(median(lengths))
+    paired, unpaired = (
+        minimum_detectable_effect(se * math.sqrt(2 * (1 - correlation))) or 0.0
+        for correlation in (ASSUMED_CORRELATION, 0.0)
+    )
+    return Detectable(paired, unpaired, ASSUMED_CORRELATION)
 
 
 def rows_of(lines: list[Line]) -> list[BoardRow]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evaluation.portal import boards, evaluate, runs, tabs
+from evaluation.portal import boards, compare, evaluate, runs, tabs
 
 _BOARD = "benchmarks/<name:namespace>/<name:name>/<name:task_id>"
 _MODEL = "<name:namespace>/<name:name>"
@@ -11,6 +11,7 @@ urlpatterns = [
     path("benchmarks", boards.benchmarks, name="benchmarks"),
     path(_BOARD, boards.leaderboard_page, name="leaderboard"),
     path(f"{_BOARD}/evaluate", evaluate.choose_model, name="evaluate_on"),
+    path("compare", compare.compare_page, name="compare"),
     path("runs", runs.run_list, name="runs"),
     path("runs/<uuid:run_id>", runs.run_page, name="run"),
     path("runs/<uuid:run_id>/panel", runs.run_panel, name="run_panel"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,12 +31,11 @@ from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.repos import card_page
 from hub.portal.tabs import repo_page_url
 from hub.queries import Page
+from hub.spreadsheets import plain_text
 
 PAGE_SIZE = 50
 _HEAD = ["user", "fullname", "email", "email_verified", "status", "requested", "decided"]
 _HEAD += ["decided_by", "reason"]
-_FORMULA = re.compile(r"(^|[;\t\r\n])(\s*[=+\-@])")
-"""What a spreadsheet takes for a formula; in some countries `;` begins a new cell."""
 
 
 @login_required
@@ -201,6 +199,5 @@ def _cells(asked: AccessRequest) -> list[Any]:
 def _line(cells: list[Any]) -> str:
     """One line. What a spreadsheet would take for a formula is marked as text."""
     buffer = io.StringIO()
-    texts = (str(cell) for cell in cells)
-    csv.writer(buffer).writerow([_FORMULA.sub(r"\1'\2", text) for text in texts])
+    csv.writer(buffer).writerow([plain_text(str(cell)) for cell in cells])
     return buffer.getvalue()

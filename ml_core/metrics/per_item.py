@@ -166,11 +166,11 @@ class Sums(ItemScores):
 
 @dataclass(frozen=True)
 class Labels(ItemScores):
-    """Macro-F1 of labels; a predicted number below 0 is no answer."""
+    """Macro-F1 of labels, as numbers of `names`; a predicted number below 0 is no answer."""
 
     truth: Ints
     predicted: Ints
-    n_labels: int
+    names: tuple[str, ...]
 
     @property
     def values(self) -> Floats:  # type: ignore[override]
@@ -179,13 +179,21 @@ class Labels(ItemScores):
         return np.where(self.predicted < 0, np.nan, right)
 
     def at(self, rows: Ints) -> "Labels":
-        return Labels(self.truth[rows], self.predicted[rows], self.n_labels)
+        return Labels(self.truth[rows], self.predicted[rows], self.names)
+
+    def named(self, names: tuple[str, ...]) -> "Labels":
+        """The same as numbers of `names`, which hold all of its own."""
+        if names == self.names:
+            return self
+        numbers = {name: at for at, name in enumerate(names)}
+        places = np.array([*(numbers[name] for name in self.names), -1], dtype=np.int64)
+        return Labels(places[self.truth], places[self.predicted], names)
 
     def of_counts(self, counts: Floats) -> Floats:
         there = np.flatnonzero(self.predicted >= 0)
         kept = self.at(there)
         ones = np.ones(len(there), dtype=np.int64)
-        cells = Cells(kept.truth, kept.predicted, ones, self.n_labels)
+        cells = Cells(kept.truth, kept.predicted, ones, len(self.names))
         return macro_f1_of_counts(counts[:, there], cells)
 
     def compare(
@@ -194,9 +202,10 @@ class Labels(ItemScores):
         assert isinstance(candidate, Labels)
         counted = count_pairs(self.values, candidate.values, clusters)
         kept = np.flatnonzero(self.present & candidate.present)
-        base, other = self.at(kept), candidate.at(kept)
+        names = tuple(sorted({*self.names, *candidate.names}))
+        base, other = (side.at(kept).named(names) for side in (self, candidate))
         rows = paired_macro_f1(
-            base.truth, base.predicted, other.predicted, self.n_labels, _codes(clusters, kept)
+            base.truth, base.predicted, other.predicted, len(names), _codes(clusters, kept)
         )
         is_equal = bool(np.array_equal(base.predicted, other.predicted))
         return compare_rows(rows, counted, question, is_equal=is_equal)
@@ -292,7 +301,7 @@ def macro_f1_of_labels() -> PerItem:
             np.array([places[name] for name in columns[side]], dtype=np.int64)
             for side in ("target", "prediction")
         )
-        return Labels(truth, predicted, len(names))
+        return Labels(truth, predicted, tuple(names))
 
     return PerItem(("target", "prediction"), read)
 

@@ -65,12 +65,13 @@ OPEN_TO_READERS: dict[str, str] = {
 """Routes of repositories that take POST from those who may only read, and why."""
 
 EVERYONE = """
-    healthz set_language api_benchmarks api_runs instance_key api_schema api_docs telemetry
-    cas-telemetry hf_validate_yaml hf_agent_harnesses hf_telemetry hf_tasks hf_model_tags
+    healthz set_language api_benchmarks api_compare api_runs instance_key api_schema api_docs
+    telemetry cas-telemetry hf_validate_yaml hf_agent_harnesses hf_telemetry hf_tasks hf_model_tags
     hf_data_tags spaces hf_liked_repos hf_user hf_user_followers hf_user_following hf_organization
     hf_organization_followers hf_members hf_collections followers following
     hf_device_code hf_oauth_token attachment
-    hf_list_repos home contribute benchmarks runs models datasets search profile login join settings
+    hf_list_repos home contribute benchmarks compare runs models datasets search profile login join
+    settings
 """.split()
 """Pages and calls that anyone may GET."""
 

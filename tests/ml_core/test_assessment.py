@@ -112,7 +112,7 @@ def test_clustered_macro_f1_spreads_as_resampled_clusters_do():
     rng = np.random.default_rng(2)
     truth, clusters = rng.integers(0, 3, 120), np.repeat(np.arange(24), 5)
     said = np.where(np.repeat(rng.random(24) < 0.7, 5), truth, (truth + 1) % 3)
-    found = Labels(truth, said, 3).estimate(clusters, n_draws=600, seed=0)
+    found = Labels(truth, said, ("a", "b", "c")).estimate(clusters, n_draws=600, seed=0)
     assert found.value == pytest.approx(f1_score(truth, said, average="macro"))
     draws = []
     for _ in range(300):
@@ -136,7 +136,7 @@ def test_a_metric_that_is_no_mean_has_groups_too():
     truth = np.array([0, 1] * 40)
     said = np.where(np.arange(80) < 40, truth, 0)
     groups = ["good"] * 40 + ["bad"] * 40
-    found = slices_of(Labels(truth, said, 2), groups, n_draws=300)
+    found = slices_of(Labels(truth, said, LABELS), groups, n_draws=300)
     values = {each.group: each.score.value for each in found.groups}
     assert values == {
         "good": 1.0,

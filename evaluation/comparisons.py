@@ -1,0 +1,227 @@
+"""Runs held against each other by their published rows. Numbers are kept, as no record changes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from django.core.cache import cache
+from django.utils.translation import gettext as _
+
+from evaluation.errors import NotFinished
+from evaluation.metrics import info_of
+from evaluation.models import BenchmarkVersion, Run, RunState
+from hub.errors import Conflict, InvalidInput
+from hub.site import store
+from hub.storage.errors import KeyMissing
+from ml_core.errors import UserError
+from ml_core.evaluate.tasks import get_task
+from ml_core.metrics.registry import Metric
+from ml_core.published import (
+    Changed,
+    RunsCompared,
+    Samples,
+    changed_items,
+    columns_needed,
+    compare_samples,
+)
+from ml_core.statistics import Question, holm, simultaneous_confidence
+from ml_core.statistics.comparison import Comparison, Verdict, judge
+from ml_core.statistics.intervals import Interval
+
+MAX_RUNS = 6
+MAX_SAMPLES_BYTES = 256 << 20
+MAX_ITEMS = 500_000
+MANY_ITEMS = 20_000
+FORM = 1
+"""Raised when kept comparisons change their form or their numbers."""
+KEPT_S = 30 * 24 * 3600
+MARGIN_OF_SHARES = 0.01
+MAX_MARGIN = 1e6
+
+
+class SamplesGone(Conflict):
+    """The rows of a run are not as its record says."""
+
+    code = "SamplesGone"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is compared: the runs, the first of them the base, one metric, and a margin.
+
+    `margin` is by how much a candidate may be worse and still pass, in the metric's unit.
+    """
+
+    runs: tuple[Run, ...]
+    version: BenchmarkVersion
+    metric: str
+    margin: float
+
+    @property
+    def direction(self) -> Any:
+        return info_of(self.metric).direction
+
+    def question(self, n_items: int, confidence: float) -> Question:
+        return Question(
+            metric=self.metric,
+            direction=self.direction,
+            margin=self.margin,
+            confidence=confidence,
+            n_draws=2000 if n_items <= MANY_ITEMS else 500,
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pair of several. Intervals hold for all pairs together, `p` is Holm's."""
+
+    base: Run
+    candidate: Run
+    found: RunsCompared
+    p: float | None
+    verdict: Verdict
+
+
+def ask(runs: Sequence[Run], *, metric: str | None, margin: float | None) -> Asked:
+    """The question, if it makes sense.
+
+    Raises:
+        InvalidInput: too few or too many runs, of other benchmarks or versions, or another metric.
+        NotFinished: one of the runs has no result.
+    """
+    kept = tuple({run.pk: run for run in runs}.values())
+    if len(kept) < 2:
+        raise InvalidInput(_("A comparison needs two different runs or more."))
+    if len(kept) > MAX_RUNS:
+        raise InvalidInput(_("At most %(n)s runs are compared at once.") % {"n": MAX_RUNS})
+    if len({run.benchmark_version_id for run in kept}) > 1:
+        raise InvalidInput(_why_apart(kept))
+    if any(run.state != RunState.FINISHED for run in kept):
+        raise NotFinished(_("Only finished runs can be compared."))
+    version = kept[0].benchmark_version
+    chosen = metric or version.main_metric
+    if chosen not in version.metrics:
+        known = ", ".join(version.metrics)
+        raise InvalidInput(_("This benchmark measures %(known)s.") % {"known": known})
+    if margin is None:
+        margin = MARGIN_OF_SHARES if info_of(chosen).is_share else 0.0
+    return Asked(kept, version, chosen, margin)
+
+
+def _why_apart(runs: Sequence[Run]) -> str:
+    benchmarks = {run.benchmark_version.benchmark_id for run in runs}
+    if len(benchmarks) > 1:
+        return _("These runs are of different benchmarks. Only the same items can be compared.")
+    numbers = sorted({run.benchmark_version.number for run in runs})
+    versions = ", ".join(str(number) for number in numbers)
+    return _(
+        "These runs are of different versions of the benchmark (%(versions)s), which may ask other"
+        " items. Run the older one again on the current version."
+    ) % {"versions": versions}
+
+
+def compare_all(asked: Asked) -> list[Pair]:
+    """Every pair, those with the base first; for two runs the plain comparison.
+
+    Raises:
+        InvalidInput: the metric cannot be compared item by item.
+        SamplesGone: the rows of a run are lost or damaged.
+    """
+    couples = list(combinations(asked.runs, 2))
+    confidence = simultaneous_confidence(len(couples))
+    found = [compare_pair(asked, base, other, confidence) for base, other in couples]
+    known = [at for at, each in enumerate(found) if each.comparison.p is not None]
+    adjusted = holm(np.array([found[at].comparison.p for at in known]))
+    p_values = dict(zip(known, adjusted.tolist(), strict=True))
+    return [
+        Pair(base, other, each, p_values.get(at), _verdict(each, p_values.get(at), asked))
+        for at, ((base, other), each) in enumerate(zip(couples, found, strict=True))
+    ]
+
+
+def _verdict(found: RunsCompared, p: float | None, asked: Asked) -> Verdict:
+    """The verdict of an interval that holds for all pairs and of Holm's p."""
+    low, high = found.comparison.low, found.comparison.high
+    interval = None if low is None or high is None else Interval(low, high)
+    return judge(interval, p, replace(asked.question(0, 0.95)))
+
+
+def compare_pair(asked: Asked, base: Run, candidate: Run, confidence: float) -> RunsCompared:
+    """The numbers of one pair, kept by the digests of their records. Raises as `compare_all`."""
+    facts = [FORM, base.record_digest, candidate.record_digest, asked.metric, asked.margin]
+    told = json.dumps([*facts, confidence]).encode()
+    key = f"comparison:{hashlib.sha256(told).hexdigest()}"
+    kept = cache.get(key)
+    if kept is not None:
+        return RunsCompared.from_json(json.loads(kept))
+    sides = read_samples(asked, base), read_samples(asked, candidate)
+    question = asked.question(len(sides[0].ids), confidence)
+    found = compare_samples(*sides, question)
+    cache.set(key, json.dumps(found.to_json()), KEPT_S)
+    return found
+
+
+def changed_of(asked: Asked, *, is_gain: bool) -> list[Changed]:
+    """Items on which the second run is better than the first, or worse. Raises as `compare_all`."""
+    base, candidate = (read_samples(asked, run) for run in asked.runs[:2])
+    return changed_items(base, candidate, asked.direction, is_gain=is_gain)
+
+
+def read_samples(asked: Asked, run: Run) -> Samples:
+    """The published rows of a run, as its record has signed them. Raises as `compare_all`."""
+    import pyarrow.parquet as pq
+
+    metric = metric_of(asked)
+    if (run.predictions_size_bytes or 0) > MAX_SAMPLES_BYTES:
+        raise InvalidInput(_("This benchmark has too many answers to compare on a page."))
+    try:
+        data = store().read(run.predictions_key)
+    except KeyMissing:
+        raise SamplesGone(_gone(run)) from None
+    if hashlib.sha256(data).hexdigest() != run.predictions_sha256:
+        raise SamplesGone(_gone(run))
+    with pq.ParquetFile(io.BytesIO(data)) as file:
+        if file.metadata.num_rows > MAX_ITEMS:
+            raise InvalidInput(_("This benchmark has too many answers to compare on a page."))
+        wanted = [name for name in columns_needed(metric) if name in file.schema_arrow.names]
+        columns = file.read(columns=wanted).to_pydict()
+    try:
+        return Samples.of(columns, metric)
+    except UserError:
+        words = _("%(metric)s cannot be compared item by item; choose another metric.")
+        raise InvalidInput(words % {"metric": info_of(asked.metric).title}) from None
+
+
+def _gone(run: Run) -> str:
+    words = _("The answers of %(model)s are no longer as they were signed; run it again.")
+    return words % {"model": run.model_repo.full_name}
+
+
+def metric_of(asked: Asked) -> Metric:
+    return get_task(asked.version.spec["type"]).known_metrics[asked.metric]
+
+
+def pair_facts(pair: Pair) -> dict[str, Any]:
+    """A pair as JSON values, with Holm's p and the verdict that goes with it."""
+    found = pair.found
+    return {
+        **_facts(found.comparison),
+        "base": str(pair.base.pk),
+        "candidate": str(pair.candidate.pk),
+        "p_adjusted": pair.p,
+        "verdict": pair.verdict,
+        "n_apart": found.n_apart,
+        "groups": [{"group": g.group, **_facts(g.comparison)} for g in found.groups],
+        "confusion_change": None if found.confusion is None else asdict(found.confusion),
+    }
+
+
+def _facts(found: Comparison) -> dict[str, Any]:
+    return {**asdict(found), "base_value": found.base, "candidate_value": found.candidate}
