@@ -80,6 +80,13 @@ def test_model_is_evaluated_from_its_page(
     page.goto(address)
     page.wait_for_selector("[data-interval-plot] canvas")
     assert page.locator("tbody tr").count() == 3
+    for box in page.locator("tbody input[name=run]").all():
+        box.check()
+    page.click("text=Compare the ticked models")
+    page.wait_for_selector("text=Reproduce it")
+    assert page.locator("h1").inner_text().startswith("Is petra/browser-")
+    assert serious_faults(page) == []
+    page.goto(address)
     page.click("th >> text=Model")
     names = page.locator("tbody th a:first-child").all_inner_texts()
     assert [name for name in names if name.startswith("petra/")] == sorted(models)

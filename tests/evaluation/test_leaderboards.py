@@ -11,7 +11,8 @@ from contributions.actions.pull_requests import open_pull_request
 from evaluation.actions.leaderboards import rebuild_board
 from evaluation.boards import board_csv
 from evaluation.models import LeaderboardEntry
-from evaluation.queries import leaderboard
+from evaluation.portal.boards import detectable_difference
+from evaluation.queries import leaderboard, standings
 from hub.auth import Actor
 from hub.models import AccessToken, TokenScope
 from hub.site import git_of
@@ -127,6 +128,22 @@ def test_csv_has_full_precision_and_no_formulas(cast: Cast) -> None:
     assert float(row["accuracy"]) == 1 / 3
     assert row["macro_f1"] == ""
     assert row["model"] == "olive/m"
+
+
+def test_board_says_which_difference_it_can_show(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.owner)
+    assert benchmark.current is not None
+    assert detectable_difference(standings(cast.actor("owner"), benchmark.current)) is None
+    for half_width in (0.0588, 0.098, 0.196):
+        finished_run(benchmark, make_model(cast.owner), cast.owner, 0.5, half_width=half_width)
+    found = detectable_difference(standings(cast.actor("owner"), benchmark.current))
+    assert found is not None
+    # The usual error is 0.098 / 1.96 = 0.05; (1.96 + 0.8416) errors are seen four times in five.
+    assert found.paired == pytest.approx(2.8016 * 0.05, rel=1e-3)
+    assert found.unpaired == pytest.approx(2.8016 * 0.05 * 2**0.5, rel=1e-3)
+    text = cast.web_client("anonymous").get(benchmark.url_path).content.decode()
+    assert "from about 0.140" in text
+    assert "correlate by 0.5" in text
 
 
 def test_queries_of_a_board_do_not_grow_with_its_rows(
