@@ -101,11 +101,12 @@ def ask(runs: Sequence[Run], *, metric: str | None, margin: float | None) -> Ask
         raise InvalidInput(_("A comparison needs two different runs or more."))
     if len(kept) > MAX_RUNS:
         raise InvalidInput(_("At most %(n)s runs are compared at once.") % {"n": MAX_RUNS})
-    if len({run.benchmark_version_id for run in kept}) > 1:
-        raise InvalidInput(_why_apart(kept))
+    versions = [evaluated_on(run) for run in kept]
+    version = versions[0]
+    if any(other.pk != version.pk for other in versions):
+        raise InvalidInput(_why_apart(versions))
     if any(run.state != RunState.FINISHED for run in kept):
         raise NotFinished(_("Only finished runs can be compared."))
-    version = kept[0].benchmark_version
     chosen = metric or version.main_metric
     if chosen not in version.metrics:
         known = ", ".join(version.metrics)
@@ -115,16 +116,22 @@ def ask(runs: Sequence[Run], *, metric: str | None, margin: float | None) -> Ask
     return Asked(kept, version, chosen, margin)
 
 
-def _why_apart(runs: Sequence[Run]) -> str:
-    benchmarks = {run.benchmark_version.benchmark_id for run in runs}
-    if len(benchmarks) > 1:
+def evaluated_on(run: Run) -> BenchmarkVersion:
+    """The benchmark version of a run. Raises InvalidInput for a run that is no evaluation."""
+    if run.benchmark_version is None:
+        raise InvalidInput(_("Only evaluations can be compared."))
+    return run.benchmark_version
+
+
+def _why_apart(versions: Sequence[BenchmarkVersion]) -> str:
+    if len({version.benchmark_id for version in versions}) > 1:
         return _("These runs are of different benchmarks. Only the same items can be compared.")
-    numbers = sorted({run.benchmark_version.number for run in runs})
-    versions = ", ".join(str(number) for number in numbers)
-    return _(
+    numbers = sorted({version.number for version in versions})
+    words = _(
         "These runs are of different versions of the benchmark (%(versions)s), which may ask other"
         " items. Run the older one again on the current version."
-    ) % {"versions": versions}
+    )
+    return words % {"versions": ", ".join(map(str, numbers))}
 
 
 def compare_all(asked: Asked) -> list[Pair]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evaluation.models import Run
+from evaluation.models import BenchmarkVersion, Run
 from hub.viewer.errors import ConfigNotFound, DataError, NoData, SplitNotFound, ViewerBusy
 from hub.viewer.portal.cells import Cell, shown_rows
 from hub.viewer.portal.words import explain
@@ -33,13 +33,12 @@ class Inputs:
     problem: str = ""
 
 
-def inputs_of(run: Run, items: Sequence[tuple[int, str]]) -> Inputs:
+def inputs_of(run: Run, version: BenchmarkVersion, items: Sequence[tuple[int, str]]) -> Inputs:
     """The inputs of items, given by row of the split and id.
 
     A row is believed to be the item's where the data's own id says so, or where the split has no
     ids and is made of just the files that the run's record names.
     """
-    version = run.benchmark_version
     spec = version.spec
     data = DataSet(version.benchmark.dataset, version.commit_sha)
     try:

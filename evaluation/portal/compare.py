@@ -21,6 +21,7 @@ from evaluation.comparisons import (
     ask,
     changed_of,
     compare_all,
+    evaluated_on,
 )
 from evaluation.item_inputs import inputs_of
 from evaluation.metrics import info_of
@@ -105,11 +106,12 @@ def _query(asked: Asked, runs: Any = None) -> str:
 def _choice(actor: Actor, runs: list[Run]) -> dict[str, Any]:
     """With what a run can be compared: the models of its board."""
     run = runs[0] if runs else None
-    if run is None or run.benchmark_version_id is None:
-        return {"run": run, "rows": []}
-    ranked = standings(actor, run.benchmark_version)[: CHOICES + 1]
+    if run is None:
+        return {}
+    version = evaluated_on(run)
+    ranked = standings(actor, version)[: CHOICES + 1]
     rows = [standing for standing in ranked if standing.run_id != run.pk]
-    return {"run": run, "benchmark": run.benchmark_version.benchmark, "rows": rows[:CHOICES]}
+    return {"run": run, "benchmark": version.benchmark, "rows": rows[:CHOICES]}
 
 
 def _shown(asked: Asked, pair: Pair) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _items(actor: Actor, asked: Asked, query: QueryDict) -> dict[str, Any]:
     page = max(1, int(asked_page)) if asked_page.isdecimal() and len(asked_page) < 7 else 1
     first = (page - 1) * PAGE_ITEMS
     shown = found[first : first + PAGE_ITEMS]
-    inputs = inputs_of(asked.runs[0], [(each.row, each.item_id) for each in shown])
+    inputs = inputs_of(asked.runs[0], asked.version, [(each.row, each.item_id) for each in shown])
     side = "gained" if is_gain else "lost"
     return {
         "is_gain": is_gain,
