@@ -199,14 +199,16 @@ def claim_after(run: Run) -> Run:
 def _measured_outcome(
     run: Run, found: Assessment, ids: tuple[str, ...], labels: tuple[str, ...]
 ) -> Outcome:
-    from evaluation.worker.execution import _confusion, _results, _score_rows, samples_key
+    from evaluation.worker.evaluating import _confusion, _results, score_rows
     from evaluation.worker.samples import items_digest
+
+    key = f"runs/{run.pk}/measured/predictions.parquet"
 
     buffer = io.BytesIO()
     pq.write_table(found.samples, buffer)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    store().put_bytes(samples_key(run), data)
+    store().put_bytes(key, data)
     samples = SampleFile(digest, len(data), len(ids), found.samples.column_names)
     measured = Measured(
         model={}, model_files={}, data_files={}, items_sha256=items_digest(ids),
@@ -216,11 +218,11 @@ def _measured_outcome(
     record = build_record(run=run, measured=measured, created=timezone.now().isoformat())
     signed = sign_record(record=record)
     return Outcome(
-        scores=_score_rows(found.scores),
+        scores=score_rows(found.scores),
         record=record,
         record_digest=signed.digest,
         signature=signed.signature,
-        predictions_key=samples_key(run),
+        predictions_key=key,
         predictions_sha256=digest,
         predictions_size_bytes=len(data),
         confusion=_confusion(found.scores.confusion),
