@@ -12,6 +12,7 @@ NAMES = (
     "lists",
     "run_start",
     "evaluation_throughput",
+    "multiple_choice",
     "statistics",
 )
 NEEDS_GPU = ("evaluation_throughput_gpu",)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ml_core.directions import Direction
 from ml_core.generation import GenerationFacts
@@ -12,6 +13,9 @@ from ml_core.statistics.estimates import Estimate
 from ml_core.statistics.slices import Slices
 
 RESULT_VERSION = 1
+
+ScoringPath = Literal["tree", "kv", "plain"]
+"""How log-likelihoods were computed, see `ml_core.evaluate.likelihoods`."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,8 @@ class Execution:
     `batch_sizes` counts batches by their number of rows. `useful_slots` are the tokens (or images)
     of the items, `padded_slots` those computed. Seconds are wall time by phase. `arithmetic` is as
     `ml_core.device` describes it; `peak_device_memory_bytes` is None where the device is the CPU,
-    `generation` where no text was generated.
+    `generation` where no text was generated, `path` where no log-likelihoods of continuations
+    were asked for.
     """
 
     device: str
@@ -174,6 +179,7 @@ class Execution:
     arithmetic: dict[str, str] = field(default_factory=dict)
     peak_device_memory_bytes: int | None = None
     generation: GenerationFacts | None = None
+    path: ScoringPath | None = None
 
 
 @dataclass(frozen=True)

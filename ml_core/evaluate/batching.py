@@ -1,6 +1,6 @@
 """Which rows are computed together: sorted by length, bounded by tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,18 +42,25 @@ def plan_batches(
     total = int(lengths.sum())
     bound = max(1, min(budget, -(-total // shares)))
     order = np.argsort(-lengths, kind="stable")
+    batches = list(cut(order, lengths, bound=bound, max_rows=max_rows))
+    padded = sum(len(rows) * int(lengths[rows[0]]) for rows in batches)
+    return Plan(tuple(batches), bound, total, padded)
+
+
+def cut(
+    order: Rows, lengths: NDArray[np.int64], *, bound: int, max_rows: int | None = None
+) -> Iterator[Rows]:
+    """Rows in `order`, which is longest first, in batches within `bound` slots."""
     falling = -lengths[order]
-    batches, start = [], 0
+    start = 0
     while start < len(order):
         longest = int(-falling[start])
         n_rows = max(1, bound // longest)
         n_rows = n_rows if max_rows is None else min(n_rows, max_rows)
         first_short = int(np.searchsorted(falling, -MIN_FILL * longest, side="right"))
         end = min(start + n_rows, max(first_short, start + 1))
-        batches.append(order[start:end])
+        yield order[start:end]
         start = end
-    padded = sum(len(rows) * int(lengths[rows[0]]) for rows in batches)
-    return Plan(tuple(batches), bound, total, padded)
 
 
 def histogram(sizes: Iterable[int]) -> dict[str, int]:

@@ -70,7 +70,7 @@ class Continuations:
 
 
 def score_tokens(loaded: LoadedModel) -> Callable[[Inputs], Ragged]:
-    """The forward pass: log-probabilities of the scored tokens, in float32 whatever the model is.
+    """The forward pass: of each scored token what `score_places` gives, shape `(scored, 2)`.
 
     Where the model can, its head computes only the positions from the first scored one on.
     """
@@ -86,11 +86,27 @@ def score_tokens(loaded: LoadedModel) -> Callable[[Inputs], Ragged]:
         rows, columns, targets = (sent.pop(name) for name in ("rows", "columns", "targets"))
         with torch.inference_mode():
             logits: torch.Tensor = loaded.model(**sent, use_cache=False, **more).logits
-            chosen = logits[rows, columns - low].float()  # (scored, vocabulary)
-            picked = chosen.gather(1, targets[:, None])[:, 0]
-            return Ragged(picked - chosen.logsumexp(dim=1), lengths)
+            chosen = logits[rows, columns - low]  # (scored, vocabulary)
+            places = torch.arange(len(targets), device=device)
+            return Ragged(score_places(chosen, targets, places), lengths)
 
     return forward
+
+
+def score_places(
+    logits: torch.Tensor, targets: torch.Tensor, place_of: torch.Tensor
+) -> torch.Tensor:
+    """Log-probability of each target in float32, and whether no token is likelier: `(n, 2)`.
+
+    Args:
+        logits: shape `(places, vocabulary)`.
+        place_of: the place of each target.
+    """
+    chosen = logits.float()
+    picked = chosen[place_of, targets]
+    highest = chosen.max(dim=1).values
+    values = picked - chosen.logsumexp(dim=1)[place_of]
+    return torch.stack([values, (picked >= highest[place_of]).float()], dim=1)
 
 
 def default_budget(loaded: LoadedModel) -> int:

@@ -12,7 +12,7 @@ from ml_core.answers.kind import Answered, AnswerKind
 from ml_core.assessment import assess
 from ml_core.data.schema import Items, read_items
 from ml_core.errors import Code, UserError
-from ml_core.evaluate.batching import Plan, histogram, plan_batches
+from ml_core.evaluate.batching import Plan, histogram
 from ml_core.evaluate.events import OnEvent, Reporter, ignore
 from ml_core.evaluate.tasks import Task, get_task
 from ml_core.load.checkpoint import Checkpoint, open_checkpoint
@@ -112,10 +112,7 @@ def _predict(
     told = spec if checked.truth is None else checked.kind.for_child(spec, checked.truth)
     request = Request(told, checked.items, checked.fit, checked.checkpoint, staged, device, dtype)
     prepared = load_runner(checked.task)(request)
-    budget = engine.token_budget or prepared.default_budget
-    plan = plan_batches(
-        prepared.lengths, budget=budget, max_rows=prepared.max_rows, shares=prepared.shares
-    )
+    plan = prepared.planned(engine.token_budget)
     reporter.phase("running")
     with exact_arithmetic():
         outputs = run_batches(
@@ -179,6 +176,7 @@ def _execution(
         n_errors=n_errors,
         seconds=seconds,
         notes=prepared.notes,
+        path=prepared.path,
         arithmetic=dict(EXACT_ARITHMETIC),
         peak_device_memory_bytes=peak_memory_bytes(request.device),
         generation=prepared.generation() if prepared.generation else None,

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from ml_core.answers.kind import Collected
 from ml_core.data.schema import Items
-from ml_core.evaluate.batching import SHARES
+from ml_core.evaluate.batching import SHARES, plan_batches
 from ml_core.load.checkpoint import Checkpoint
+from ml_core.results import ScoringPath
 from ml_core.specs import EvaluationSpec
 
 if TYPE_CHECKING:
     import torch
 
-    from ml_core.evaluate.batching import Rows
-    from ml_core.evaluate.engine import Forward, MakeInputs, Outputs
+    from ml_core.evaluate.batching import Plan, Rows
+    from ml_core.evaluate.engine import Given, Outputs
     from ml_core.generation import GenerationFacts
 
 
@@ -46,11 +47,12 @@ class Prepared:
     `inputs`, `forward` and `slots` are as `run_batches` wants them. `default_budget` bounds a batch
     where the spec does not. `collect` makes the value of each item, as the answer kind wants it,
     from the rows that came out; by default a row is an item. `shares` is as `plan_batches` wants
-    it; `generation` says how texts came about, once all rows are through.
+    it; `generation` says how texts came about, once all rows are through. `plan` makes the batches
+    for a budget where sorting by length would tear apart what belongs together.
     """
 
-    inputs: "MakeInputs"
-    forward: "Forward"
+    inputs: "Callable[[Rows], Any]"  # whatever `forward` takes
+    forward: "Callable[[Any], Given]"
     slots: "Callable[[Rows], int]"
     lengths: NDArray[np.int64]
     truncated: NDArray[np.bool_]
@@ -61,9 +63,18 @@ class Prepared:
     n_parameters: int
     attention: str | None
     notes: tuple[str, ...] = ()
+    path: ScoringPath | None = None
+    plan: "Callable[[int], Plan] | None" = None
     collect: "Callable[[Outputs], Collected] | None" = None
     shares: int = SHARES
     generation: "Callable[[], GenerationFacts] | None" = None
+
+    def planned(self, token_budget: int | None) -> "Plan":
+        """The batches of the job, within `token_budget` where one is asked for."""
+        budget = token_budget or self.default_budget
+        if self.plan is not None:
+            return self.plan(budget)
+        return plan_batches(self.lengths, budget=budget, max_rows=self.max_rows, shares=self.shares)
 
     def collected(self, outputs: "Outputs") -> Collected:
         """What came out, by item."""

@@ -18,7 +18,7 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING, PreTrainedTokenizerBase
 
 from ml_core.errors import Code, UserError
 from ml_core.evaluate.batching import Rows
-from ml_core.evaluate.causal import default_budget
+from ml_core.evaluate.causal import default_budget, score_places
 from ml_core.evaluate.engine import Inputs
 from ml_core.evaluate.job import Prepared, Request
 from ml_core.evaluate.tasks.perplexity import by_text, unknown_notes
@@ -137,7 +137,7 @@ def masked_inputs(masked: Masked, batch: TokenBatch, mask_id: int) -> Callable[[
 
 
 def foretell(loaded: LoadedModel, made: Inputs, head: nn.Module | None) -> torch.Tensor:
-    """Log-probability of the masked token of each row, shape `(rows, 1)`, in float32.
+    """What `score_places` gives for the one masked token of each row, shape `(rows, 1, 2)`.
 
     Args:
         head: the layer that makes logits of hidden states, to be run at the masked place alone;
@@ -154,8 +154,8 @@ def foretell(loaded: LoadedModel, made: Inputs, head: nn.Module | None) -> torch
     try:
         with torch.inference_mode():
             logits: torch.Tensor = loaded.model(**sent).logits
-            chosen = (logits[:, 0] if head is not None else logits[at, places]).float()
-            return chosen.gather(1, targets[:, None]) - chosen.logsumexp(dim=1, keepdim=True)
+            chosen = logits[:, 0] if head is not None else logits[at, places]
+            return score_places(chosen, targets, at)[:, None]
     finally:
         if hook is not None:
             hook.remove()

@@ -106,7 +106,7 @@ def by_text(
         if found is None:
             errors[item] = outputs.errors[row]
         else:
-            sums[item] += float(found.astype(np.float64).sum())
+            sums[item] += float(found[:, 0].astype(np.float64).sum())
     values = [
         None if at in errors else (min(total, 0.0), n)
         for at, (total, n) in enumerate(zip(sums, n_tokens, strict=True))
