@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
@@ -18,9 +18,9 @@ from evaluation.errors import NotFinished
 from evaluation.metrics import info_of
 from evaluation.models import BenchmarkVersion, Run, RunState
 from hub.errors import Conflict, InvalidInput
-from hub.site import store
+from hub.site import base_url, store
 from hub.storage.errors import KeyMissing
-from ml_core.errors import UserError
+from ml_core.errors import Code, UserError
 from ml_core.evaluate.tasks import get_task
 from ml_core.metrics.registry import Metric
 from ml_core.published import (
@@ -28,7 +28,6 @@ from ml_core.published import (
     RunsCompared,
     Samples,
     changed_items,
-    columns_needed,
     compare_samples,
 )
 from ml_core.statistics import Question, holm, simultaneous_confidence
@@ -68,13 +67,14 @@ class Asked:
     def direction(self) -> Any:
         return info_of(self.metric).direction
 
-    def question(self, n_items: int, confidence: float) -> Question:
+    def question(self, n_items: int) -> Question:
+        """What is asked of each pair, but for the margin; many items or pairs get fewer draws."""
+        n_pairs = len(self.runs) * (len(self.runs) - 1) // 2
         return Question(
             metric=self.metric,
             direction=self.direction,
-            margin=self.margin,
-            confidence=confidence,
-            n_draws=2000 if n_items <= MANY_ITEMS else 500,
+            confidence=simultaneous_confidence(n_pairs),
+            n_draws=2000 if n_items <= MANY_ITEMS and n_pairs == 1 else 500,
         )
 
 
@@ -142,8 +142,7 @@ def compare_all(asked: Asked) -> list[Pair]:
         SamplesGone: the rows of a run are lost or damaged.
     """
     couples = list(combinations(asked.runs, 2))
-    confidence = simultaneous_confidence(len(couples))
-    found = [compare_pair(asked, base, other, confidence) for base, other in couples]
+    found = [compare_pair(asked, base, other) for base, other in couples]
     known = [at for at, each in enumerate(found) if each.comparison.p is not None]
     adjusted = holm(np.array([found[at].comparison.p for at in known]))
     p_values = dict(zip(known, adjusted.tolist(), strict=True))
@@ -157,22 +156,24 @@ def _verdict(found: RunsCompared, p: float | None, asked: Asked) -> Verdict:
     """The verdict of an interval that holds for all pairs and of Holm's p."""
     low, high = found.comparison.low, found.comparison.high
     interval = None if low is None or high is None else Interval(low, high)
-    return judge(interval, p, replace(asked.question(0, 0.95)))
+    return judge(interval, p, Question(asked.metric, asked.direction, asked.margin))
 
 
-def compare_pair(asked: Asked, base: Run, candidate: Run, confidence: float) -> RunsCompared:
-    """The numbers of one pair, kept by the digests of their records. Raises as `compare_all`."""
-    facts = [FORM, base.record_digest, candidate.record_digest, asked.metric, asked.margin]
-    told = json.dumps([*facts, confidence]).encode()
-    key = f"comparison:{hashlib.sha256(told).hexdigest()}"
+def compare_pair(asked: Asked, base: Run, candidate: Run) -> RunsCompared:
+    """The numbers of one pair, kept by the digests of their records. Raises as `compare_all`.
+
+    The margin is put in afterwards, so that asking for many costs nothing.
+    """
+    facts = [FORM, base.record_digest, candidate.record_digest, asked.metric, len(asked.runs)]
+    key = f"comparison:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}"
     kept = cache.get(key)
     if kept is not None:
-        return RunsCompared.from_json(json.loads(kept))
-    sides = read_samples(asked, base), read_samples(asked, candidate)
-    question = asked.question(len(sides[0].ids), confidence)
-    found = compare_samples(*sides, question)
-    cache.set(key, json.dumps(found.to_json()), KEPT_S)
-    return found
+        found = RunsCompared.from_json(json.loads(kept))
+    else:
+        sides = read_samples(asked, base), read_samples(asked, candidate)
+        found = compare_samples(*sides, asked.question(len(sides[0].ids)))
+        cache.set(key, json.dumps(found.to_json()), KEPT_S)
+    return found.with_margin(asked.margin)
 
 
 def changed_of(asked: Asked, *, is_gain: bool) -> list[Changed]:
@@ -183,9 +184,8 @@ def changed_of(asked: Asked, *, is_gain: bool) -> list[Changed]:
 
 def read_samples(asked: Asked, run: Run) -> Samples:
     """The published rows of a run, as its record has signed them. Raises as `compare_all`."""
-    import pyarrow.parquet as pq
+    from ml_core.compare import read_samples as read_file
 
-    metric = metric_of(asked)
     if (run.predictions_size_bytes or 0) > MAX_SAMPLES_BYTES:
         raise InvalidInput(_("This benchmark has too many answers to compare on a page."))
     try:
@@ -194,21 +194,39 @@ def read_samples(asked: Asked, run: Run) -> Samples:
         raise SamplesGone(_gone(run)) from None
     if hashlib.sha256(data).hexdigest() != run.predictions_sha256:
         raise SamplesGone(_gone(run))
-    with pq.ParquetFile(io.BytesIO(data)) as file:
-        if file.metadata.num_rows > MAX_ITEMS:
-            raise InvalidInput(_("This benchmark has too many answers to compare on a page."))
-        wanted = [name for name in columns_needed(metric) if name in file.schema_arrow.names]
-        columns = file.read(columns=wanted).to_pydict()
     try:
-        return Samples.of(columns, metric)
-    except UserError:
-        words = _("%(metric)s cannot be compared item by item; choose another metric.")
-        raise InvalidInput(words % {"metric": info_of(asked.metric).title}) from None
+        return read_file(io.BytesIO(data), metric_of(asked), max_rows=MAX_ITEMS)
+    except UserError as error:
+        if error.code == Code.METRIC_UNKNOWN:
+            words = _("%(metric)s cannot be compared item by item; choose another metric.")
+            raise InvalidInput(words % {"metric": info_of(asked.metric).title}) from None
+        words = _("This benchmark has too many answers to compare on a page.")
+        raise InvalidInput(words) from None
 
 
 def _gone(run: Run) -> str:
     words = _("The answers of %(model)s are no longer as they were signed; run it again.")
     return words % {"model": run.model_repo.full_name}
+
+
+def program_of(asked: Asked, pair: Pair) -> str:
+    """Shell lines that make the numbers of a pair again from the files of its runs."""
+    question = asked.question(pair.found.comparison.n + pair.found.comparison.n_missing)
+    files = [f"{run.pk}-predictions.parquet" for run in (pair.base, pair.candidate)]
+    spec = {
+        "base": files[0],
+        "candidate": files[1],
+        "task": asked.version.spec["type"],
+        "metric": asked.metric,
+        "margin": asked.margin,
+        "n_draws": question.n_draws,
+    }
+    lines = [
+        f"curl -L -o {file} {base_url()}/runs/{run.pk}/predictions"
+        for file, run in zip(files, (pair.base, pair.candidate), strict=True)
+    ]
+    lines.append(f"echo '{json.dumps(spec)}' > spec.json")
+    return "\n".join([*lines, "python -m ml_core.compare spec.json out"])
 
 
 def metric_of(asked: Asked) -> Metric:

@@ -3,7 +3,7 @@
 Rows are columns by name, as `pyarrow.Table.to_pydict` gives them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ml_core.metrics.per_item import Columns, ItemScores
 from ml_core.metrics.registry import Metric
 from ml_core.records import from_json, to_json
 from ml_core.statistics.clusters import cluster_codes
-from ml_core.statistics.comparison import Comparison, Question
+from ml_core.statistics.comparison import Comparison, Question, with_margin
 
 MAX_CONFUSION_LABELS = 40
 SHOWN = ("target", "prediction")
@@ -47,6 +47,12 @@ class RunsCompared:
     groups: tuple[GroupComparison, ...]
     confusion: ConfusionChange | None
     n_apart: int
+
+    def with_margin(self, margin: float) -> "RunsCompared":
+        """The same numbers, asked with another margin."""
+        groups = (replace(g, comparison=with_margin(g.comparison, margin)) for g in self.groups)
+        whole = with_margin(self.comparison, margin)
+        return replace(self, comparison=whole, groups=tuple(groups))
 
     def to_json(self) -> dict[str, Any]:
         return dict(to_json(self))

@@ -22,6 +22,7 @@ from evaluation.comparisons import (
     changed_of,
     compare_all,
     evaluated_on,
+    program_of,
 )
 from evaluation.item_inputs import inputs_of
 from evaluation.metrics import info_of
@@ -93,6 +94,7 @@ def compare_page(request: HttpRequest) -> HttpResponse:
     }
     if len(asked.runs) == 2:
         context |= {"pair": shown[0], "swapped": _query(asked, asked.runs[::-1])}
+        context["program"] = program_of(asked, pairs[0])
         context["matrix"] = change_matrix(pairs[0].found.confusion)
         context |= _items(actor, asked, request.GET)
     return render(request, "evaluation/compare.html", context)

@@ -32,7 +32,11 @@ class Marks:
         return samples
 
 
-def read_marks(table: pa.Table, named: Mapping[str, str]) -> Marks:
+def read_marks(
+    table: pa.Table,
+    named: Mapping[str, str],
+    label_names: Mapping[str, tuple[str, ...]] | None = None,
+) -> Marks:
     """The marks in a table whose columns are called by their roles.
 
     A column that nobody named, and that happens to be called like a role, is left alone where it
@@ -40,12 +44,17 @@ def read_marks(table: pa.Table, named: Mapping[str, str]) -> Marks:
 
     Args:
         named: column by role, as far as the benchmark names them.
+        label_names: by role, what the data file calls the integers of a column.
 
     Raises:
         UserError: `dataset_broken_row` where a named column cannot be used.
     """
     clusters = _names(table, CLUSTER_ROLE, is_named=CLUSTER_ROLE in named)
     groups = _names(table, GROUP_ROLE, is_named=GROUP_ROLE in named)
+    spoken = (label_names or {}).get(GROUP_ROLE)
+    if groups and spoken and pa.types.is_integer(table.column(GROUP_ROLE).type):
+        words = {str(at): name for at, name in enumerate(spoken)}
+        groups = tuple(None if g is None else words.get(g, g) for g in groups)
     n_groups = len(set(groups or ()) - {None})
     if n_groups > MAX_GROUPS:
         if GROUP_ROLE in named:

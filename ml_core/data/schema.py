@@ -64,7 +64,12 @@ def read_items(data: DataSpec, inputs: Sequence[Role], truth: Sequence[Role]) ->
     found = {role: sources[0].label_names.get(columns[role]) for role in known}
     names = {role: name for role, name in found.items() if name is not None}
     inputs_table = table.select([role.name for role in given])
-    marks = read_marks(table, data.columns)
+    given_names = {
+        role.name: sources[0].label_names[columns[role.name]]
+        for role in MARKS
+        if columns.get(role.name) in sources[0].label_names
+    }
+    marks = read_marks(table, data.columns, given_names)
     return Items(item_ids, inputs_table, table.select(known), names, marks)
 
 

@@ -1,12 +1,16 @@
 """What a paired comparison of two models answers: a difference, its doubt, and a verdict."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from ml_core.directions import Direction
 from ml_core.records import from_json
 from ml_core.statistics.intervals import Interval
-from ml_core.statistics.power import items_needed, minimum_detectable_effect
+from ml_core.statistics.power import (
+    detectable_in_errors,
+    items_needed,
+    minimum_detectable_effect,
+)
 
 Verdict = Literal["better", "not_worse", "worse", "cannot_tell"]
 
@@ -112,18 +116,10 @@ def conclude(measured: Measured, question: Question) -> Comparison:
     """The comparison that these numbers make, with its verdict."""
     base, candidate, interval = measured.base, measured.candidate, measured.interval
     difference = None if base is None or candidate is None else candidate - base
-    verdict = judge(interval, measured.p, question)
+    se, n = measured.planning_se, measured.n
+    answer = _answer(n, se, difference, interval, measured.p, question)
     better = (measured.base_higher, measured.candidate_higher)
     only_base, only_candidate = better if question.direction == "higher" else better[::-1]
-    gain = None if difference is None else _gain(difference, question)
-
-    def needed(effect: float | None) -> int | None:
-        if effect is None:
-            return None
-        return items_needed(measured.n, measured.planning_se, effect, question.confidence)
-
-    n_to_tell = needed(_effect_to_tell(gain, question)) if verdict == "cannot_tell" else None
-
     return Comparison(
         metric=question.metric,
         direction=question.direction,
@@ -143,12 +139,66 @@ def conclude(measured: Measured, question: Question) -> Comparison:
         only_candidate=only_candidate,
         correlation=measured.correlation,
         margin=question.margin,
-        detectable=minimum_detectable_effect(measured.planning_se, question.confidence),
-        n_for_seen=needed(difference),
-        n_for_margin=needed(question.margin),
-        n_to_tell=None if n_to_tell is None else max(n_to_tell, measured.n + 1),
-        verdict=verdict,
+        detectable=minimum_detectable_effect(se, question.confidence),
+        n_for_seen=_needed(n, se, difference, question),
+        n_for_margin=answer.n_for_margin,
+        n_to_tell=answer.n_to_tell,
+        verdict=answer.verdict,
     )
+
+
+def with_margin(found: Comparison, margin: float) -> Comparison:
+    """The same numbers, asked with another margin."""
+    question = Question(found.metric, found.direction, margin, found.confidence)
+    interval = None
+    if found.low is not None and found.high is not None:
+        interval = Interval(found.low, found.high)
+    se = None
+    if found.detectable is not None:
+        se = found.detectable / detectable_in_errors(found.confidence)
+    answer = _answer(found.n, se, found.difference, interval, found.p, question)
+    return replace(
+        found,
+        margin=margin,
+        n_for_margin=answer.n_for_margin,
+        n_to_tell=answer.n_to_tell,
+        verdict=answer.verdict,
+    )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What of a comparison depends on the margin."""
+
+    verdict: Verdict
+    n_for_margin: int | None
+    n_to_tell: int | None
+
+
+def _answer(
+    n: int,
+    planning_se: float | None,
+    difference: float | None,
+    interval: Interval | None,
+    p: float | None,
+    question: Question,
+) -> _Answer:
+    verdict = judge(interval, p, question)
+    gain = None if difference is None else _gain(difference, question)
+    n_to_tell = None
+    if verdict == "cannot_tell":
+        n_to_tell = _needed(n, planning_se, _effect_to_tell(gain, question), question)
+    return _Answer(
+        verdict,
+        _needed(n, planning_se, question.margin, question),
+        None if n_to_tell is None else max(n_to_tell, n + 1),
+    )
+
+
+def _needed(
+    n: int, planning_se: float | None, effect: float | None, question: Question
+) -> int | None:
+    return None if effect is None else items_needed(n, planning_se, effect, question.confidence)
 
 
 def judge(interval: Interval | None, p: float | None, question: Question) -> Verdict:

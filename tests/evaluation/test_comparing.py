@@ -111,6 +111,7 @@ def test_numbers_are_computed_once(
 
     monkeypatch.setattr(comparisons, "read_samples", refuse)
     assert client.get("/api/v1" + address(*pair)).json() == first
+    assert client.get("/api/v1" + address(*pair, margin=0.5)).json()["margin"] == 0.5
 
 
 def test_a_missing_answer_is_told(cast: Cast, pair: tuple[Run, Run]) -> None:

@@ -182,6 +182,12 @@ def test_a_column_that_cannot_be_a_mark(role, values):
         read_marks(table, {role: role})
 
 
+def test_groups_are_called_as_the_data_file_calls_their_numbers():
+    table = pa.table({"group": [0, 1, None, 7]})
+    found = read_marks(table, {}, {"group": ("women", "men")})
+    assert found.groups == ("women", "men", None, "7")
+
+
 @pytest.mark.parametrize("values", [["", ""], [None, None]])
 def test_empty_marks_are_none(values):
     assert read_marks(pa.table({"group": pa.array(values, pa.string())}), {}) == Marks()

@@ -15,6 +15,7 @@ LIGHT = [
     "ml_core.statistics",
     "ml_core.comparing",
     "ml_core.assessment",
+    "ml_core.compare",
     "ml_core.published",
     "ml_core.perturb.text",
     "ml_core.perturb.audio",

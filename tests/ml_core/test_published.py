@@ -170,6 +170,22 @@ def test_spearman_is_compared_in_the_same_draws():
     assert found.verdict == "better"
 
 
+@pytest.mark.parametrize("margin", [0.0, 0.01, 0.2])
+@pytest.mark.parametrize("n_wrong", [(30, 28), (10, 40), (40, 10)])
+def test_another_margin_changes_the_answer_as_asking_anew_would(margin, n_wrong):
+    sides = [rows(["b"] * n + ["a"] * (100 - n), ["a"] * 100, group=["x"] * 100) for n in n_wrong]
+    anew = compared(*sides, margin=margin)
+    found = compared(*sides).with_margin(margin)
+    for one, other in (
+        (found.comparison, anew.comparison),
+        (found.groups[0].comparison, anew.groups[0].comparison),
+    ):
+        assert one.verdict == other.verdict
+        assert one.margin == margin
+        for n in ("n_for_margin", "n_to_tell", "n_for_seen"):
+            assert getattr(one, n) == pytest.approx(getattr(other, n), abs=1)
+
+
 def test_a_comparison_survives_json():
     found = compared(rows("aab", "aaa", group=["x"] * 3), rows("abc", "aaa", group=["x"] * 3))
     assert RunsCompared.from_json(found.to_json()) == found
