@@ -426,6 +426,12 @@ RUN_MEMORY_LIMIT_BYTES = env.int("RUN_MEMORY_LIMIT_BYTES", default=8 * 1024**3)
 RUN_MAX_ATTEMPTS = 3
 RUN_DAILY_LIMIT = env.int("RUN_DAILY_LIMIT", default=500)
 """Runs that one user may start within 24 hours; 0 for no limit. Our faults do not count."""
+FINETUNE_WALL_LIMIT_S = env.int("FINETUNE_WALL_LIMIT_S", default=3600)
+FINETUNE_MAX_PARAMETERS = env.int("FINETUNE_MAX_PARAMETERS", default=500_000_000)
+FINETUNE_OUTPUT_LIMIT_BYTES = env.int("FINETUNE_OUTPUT_LIMIT_BYTES", default=24 * 1024**3)
+"""What a training may write: its checkpoints and its model."""
+RUN_CHECKPOINT_DAYS = env.int("RUN_CHECKPOINT_DAYS", default=7)
+"""How long one may go on with a training that was stopped or has failed."""
 RUN_POOL = env.str("RUN_POOL", default="cpu")
 """Pool that new runs wait in."""
 WORKER_POOLS = env.list("WORKER_POOLS", default=["cpu"])

@@ -6,10 +6,13 @@ import uuid
 from typing import Any
 
 from evaluation.errors import BenchmarkNotFound, RunNotFound
+from evaluation.finetune_spec import Target
 from evaluation.models import Benchmark, Run
 from hub.access import (
     Level,
     check_may_read_contents,
+    get_namespace_for_create,
+    get_repo_for_proposal,
     get_repo_for_read,
     level_of,
     may_read_contents,
@@ -17,6 +20,8 @@ from hub.access import (
 from hub.auth import Actor
 from hub.errors import InvalidInput, PermissionDenied, RepoNotFound
 from hub.models import Repo, TokenScope
+from hub.names import validate_repo_name
+from hub.quotas import require_room
 
 
 def get_benchmark_for_read(actor: Actor, namespace: str, name: str, task_id: str) -> Benchmark:
@@ -125,6 +130,23 @@ def require_may_start(actor: Actor, model_repo: Repo) -> None:
     check_may_read_contents(actor, model_repo)
     if not _token_may_act(actor, model_repo):
         raise PermissionDenied("This token may only read. Starting a run needs scope “write”.")
+
+
+def require_may_publish(actor: Actor, target: Target, *, base: Repo) -> None:
+    """Lets pass who may put a model like `base` where `target` says.
+
+    Raises: PermissionDenied, RepoNotFound, GatedRepo; InvalidInput: it is no name; Conflict: it is
+    taken; QuotaExceeded: its owner has no room.
+    """
+    namespace, slash, name = target.repo.partition("/")
+    if not slash or "/" in name:
+        raise InvalidInput("Name the result “namespace/name”.")
+    if target.kind == "pull_request":
+        repo = get_repo_for_proposal(actor, "model", namespace, name)
+        require_room(repo.namespace, base.size_bytes or 0)
+        return
+    validate_repo_name(name)
+    require_room(get_namespace_for_create(actor, namespace), base.size_bytes or 0)
 
 
 def require_may_run_on(actor: Actor, benchmark: Benchmark) -> None:

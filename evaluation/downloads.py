@@ -16,6 +16,8 @@ from hub.storage.errors import KeyMissing
 def predictions_response(run: Run) -> HttpResponseBase:
     """The parquet of all answers. Raises `NotFinished`."""
     _require_finished(run)
+    if not run.predictions_key:
+        raise NotFinished("This run has no per-sample file.")
     size = run.predictions_size_bytes or 0
     try:
         stored = store().size(run.predictions_key)

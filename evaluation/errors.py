@@ -35,6 +35,20 @@ class NotFinished(Conflict):
     message = "This run has no result: it is not finished."
 
 
+class NothingToResume(Conflict):
+    """Only a stopped or failed training with a stored checkpoint can go on."""
+
+    code = "NothingToResume"
+    message = "This run cannot go on: it is under way or finished, or no checkpoint is stored."
+
+
+class NothingToPublish(Conflict):
+    """The run has made nothing that waits to be published."""
+
+    code = "NothingToPublish"
+    message = "This run has nothing to publish, or it is published already."
+
+
 class RunLimitReached(RateLimited):
     code = "RunLimitReached"
 

@@ -220,6 +220,10 @@ PHASES: dict[str, Text] = {
     "running": _("answering the items"),
     "scoring": _("scoring the answers"),
     "storing": _("storing results and record"),
+    "before": _("measuring the base"),
+    "training": _("training the model"),
+    "saving": _("saving the new model"),
+    "after": _("measuring the new model"),
 }
 
 EVALFILE_PROBLEMS: dict[str, Text] = {

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from evaluation.cage import Cage, Job, Limits
 from evaluation.child import Child, start_child
-from evaluation.stream import Event, EventLines, Tail
+from evaluation.stream import Event, EventLines, Parse, Tail, parse_event
 from evaluation.verdicts import Outcome, Stop, judge
 from ml_core.errors import PlatformError
 
@@ -68,10 +68,17 @@ def watch_child(
     on_event: Callable[[Event], None] = ignore,
     should_cancel: Callable[[], bool] = never,
     heartbeat_s: float = HEARTBEAT_S,
+    parse: Parse = parse_event,
 ) -> Outcome:
-    """`run_job` for a child that is started already."""
+    """`run_job` for a child that is started already.
+
+    Args:
+        parse: reads a line of the job's output.
+    """
     with child:
-        watch = _Watch(child, job, EventLines(on_event), on_event, should_cancel, heartbeat_s)
+        watch = _Watch(
+            child, job, EventLines(on_event, parse), on_event, should_cancel, heartbeat_s
+        )
         stop = watch.until_ended()
         if stop is None:
             child.kill()

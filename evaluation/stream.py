@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ml_core.train.events import from_line, to_line
+
 MAX_LINE_BYTES = 64 << 10
 STDERR_TAIL_BYTES = 16 << 10
 MAX_NOTES = 100
@@ -14,6 +16,7 @@ PROGRESS_INTERVAL_S = 0.2
 PHASES = ("ready", "loading", "running", "scoring")
 
 Event = dict[str, object]
+Parse = Callable[[bytes], Event | None]
 
 
 def parse_event(line: bytes) -> Event | None:
@@ -27,6 +30,15 @@ def parse_event(line: bytes) -> Event | None:
     parsers = {"phase": _phase, "progress": _progress, "note": _note}
     parser = parsers.get(str(value.get("event")))
     return parser(value) if parser else None
+
+
+def parse_training_event(line: bytes) -> Event | None:
+    """The event of a fine-tuning in a line (`ml_core.train.events`); None for anything else."""
+    try:
+        seq, event = from_line(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+    return to_line(event, seq)
 
 
 def _phase(value: Event) -> Event | None:
@@ -58,6 +70,7 @@ class EventLines:
     """
 
     on_event: Callable[[Event], None]
+    parse: Parse = parse_event
     n_garbage: int = 0
     _rest: bytes = b""
     _is_too_long: bool = False
@@ -84,7 +97,7 @@ class EventLines:
             self.on_event(held)
 
     def _take(self, line: bytes) -> None:
-        event = parse_event(line)
+        event = self.parse(line)
         if event is None:
             self.n_garbage += 1
         elif event["event"] == "progress":

@@ -6,6 +6,8 @@ only workers need.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from celery import shared_task
 
 
@@ -40,13 +42,30 @@ def refresh_claims(repo_id: int) -> None:
 
 
 @shared_task(ignore_result=True)
+def publish_output(run_id: str) -> None:
+    """A run has made files that wait to be published."""
+    from evaluation.actions import publishing
+    from evaluation.errors import NothingToPublish
+    from evaluation.models import Run
+
+    run = Run.objects.with_names().filter(pk=run_id).first()
+    if run is not None:
+        with suppress(NothingToPublish):
+            publishing.publish_output(run=run)
+
+
+@shared_task(ignore_result=True)
 def sweep_runs() -> None:
     """Takes runs back from lost workers and rings for work whose doorbell was lost."""
     from evaluation.actions.leases import requeue_expired_runs
+    from evaluation.actions.publishing import sweep_outputs
     from evaluation.actions.sweep import ring_idle_workers
+    from evaluation.actions.training import sweep_checkpoints
 
     requeue_expired_runs()
     ring_idle_workers()
+    sweep_outputs()
+    sweep_checkpoints()
 
 
 @shared_task(ignore_result=True)

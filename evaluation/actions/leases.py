@@ -18,9 +18,18 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from evaluation.actions.leaderboards import place_run
-from evaluation.actions.runs import NOT_STARTED, error_fields, note_run, ring_for
+from evaluation.actions.runs import NOT_STARTED, error_fields, note_run, ring_for, ring_to_publish
 from evaluation.errors import JobFailed, LeaseLost
-from evaluation.models import HELD, ErrorFamily, Run, RunState, Score, Worker, states_before
+from evaluation.models import (
+    HELD,
+    ErrorFamily,
+    Output,
+    Run,
+    RunState,
+    Score,
+    Worker,
+    states_before,
+)
 from evaluation.queries import next_run_ids
 from hub.actions.tokens import Grant, create_token
 from hub.models import AccessToken, TokenScope
@@ -52,6 +61,14 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class MadeFiles:
+    """Files that a run has made, as they lie in the store (see `models.Output`)."""
+
+    folder: str
+    files: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All that a finished run leaves, committed together."""
 
@@ -59,10 +76,11 @@ class Outcome:
     record: dict[str, Any]
     record_digest: str
     signature: str
-    predictions_key: str
-    predictions_sha256: str
-    predictions_size_bytes: int
-    confusion: dict[str, Any] | None
+    predictions_key: str = ""
+    predictions_sha256: str = ""
+    predictions_size_bytes: int | None = None
+    confusion: dict[str, Any] | None = None
+    made: MadeFiles | None = None
 
 
 def claim_run(*, worker: Worker) -> Run | None:
@@ -138,6 +156,9 @@ def finish_run(*, run: Run, outcome: Outcome) -> None:
             score.run = run
         Score.objects.bulk_create(outcome.scores)
         place_run(run=run)
+        if outcome.made is not None:
+            Output.objects.create(run=run, **vars(outcome.made))
+            ring_to_publish(run)
         note_run("run.finished", run, None)
 
 
@@ -247,6 +268,12 @@ def _change(run: Run, state: RunState, **changes: Any) -> None:
     if not allowed.update(state=state, state_since=timezone.now(), **changes):
         raise LeaseLost(str(run.pk))
     run.refresh_from_db()
+
+
+def require_held(run: Run) -> None:
+    """Locks the row for the caller's transaction. Raises `LeaseLost` where it is another's."""
+    if not _held(run).select_for_update().exists():
+        raise LeaseLost(str(run.pk))
 
 
 def _held(run: Run) -> QuerySet[Run]:

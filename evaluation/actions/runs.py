@@ -81,7 +81,7 @@ def start_run(
     }
     if (active := _active_run(wanted)) is not None:
         return _joined(active, label_map)
-    _check_limit(acting_user)
+    check_run_limit(acting_user)
     height = commit_height(git, commit)
     try:
         with transaction.atomic():
@@ -182,7 +182,8 @@ def _check_label_map(label_map: dict[str, str | None] | None) -> None:
         raise InvalidInput(f"A label map has 1 to {MAX_LABEL_MAP} entries.")
 
 
-def _check_limit(user: User) -> None:
+def check_run_limit(user: User) -> None:
+    """Raises `RunLimitReached` for who has started as many as allowed within a day."""
     limit = settings.RUN_DAILY_LIMIT
     if not limit or user.is_superuser:
         return
@@ -198,6 +199,12 @@ def _check_limit(user: User) -> None:
 
 def note_run(verb: str, run: Run, actor: User | None, **details: Any) -> None:
     record(verb=verb, actor=actor, target=str(run.pk), repo=run.model_repo, **details)
+
+
+def ring_to_publish(run: Run) -> None:
+    from evaluation.tasks import publish_output  # tasks name their actions: a cycle at import
+
+    ring(publish_output, str(run.pk))
 
 
 def ring_for(run: Run) -> None:

@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from evaluation.api import schema, views  # noqa: F401  (schema registers itself)
+from evaluation.api import finetunes, schema, views  # noqa: F401  (schema registers itself)
 
 _BOARD = "<name:namespace>/<name:name>/<name:task_id>"
 
@@ -19,6 +19,11 @@ urlpatterns = [
     path(
         "runs/<uuid:run_id>/predictions", views.RunPredictions.as_view(), name="api_run_predictions"
     ),
+    path("runs/<uuid:run_id>/curves", finetunes.RunCurves.as_view(), name="api_run_curves"),
+    path("runs/<uuid:run_id>/resume", finetunes.RunResume.as_view(), name="api_run_resume"),
+    path("runs/<uuid:run_id>/publish", finetunes.RunPublish.as_view(), name="api_run_publish"),
+    path("finetunes", finetunes.FinetuneList.as_view(), name="api_finetunes"),
+    path("finetunes/price", finetunes.FinetunePrice.as_view(), name="api_finetune_price"),
     path("runs/<uuid:run_id>/verify", views.RunVerify.as_view(), name="api_run_verify"),
     path("instance-key", views.InstanceKey.as_view(), name="instance_key"),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),

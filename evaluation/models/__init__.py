@@ -12,6 +12,7 @@ from evaluation.models.run import (
     states_before,
 )
 from evaluation.models.score import Direction, LeaderboardEntry, Score
+from evaluation.models.training import Checkpoint, CurvePoint, Output, OutputState, Series
 from evaluation.models.worker import ALIVE_WITHIN, Worker
 
 __all__ = [
@@ -23,14 +24,19 @@ __all__ = [
     "Benchmark",
     "BenchmarkFile",
     "BenchmarkVersion",
+    "Checkpoint",
     "Claim",
+    "CurvePoint",
     "Direction",
     "ErrorFamily",
     "LeaderboardEntry",
+    "Output",
+    "OutputState",
     "Run",
     "RunKind",
     "RunState",
     "Score",
+    "Series",
     "Worker",
     "states_before",
 ]

@@ -39,9 +39,10 @@ MOVES: dict[RunState, frozenset[RunState]] = {
     ),
     RunState.FINISHED: frozenset(),
     RunState.FAILED: frozenset({RunState.QUEUED}),
-    RunState.CANCELLED: frozenset(),
+    RunState.CANCELLED: frozenset({RunState.QUEUED}),
 }
-"""Which state may follow which. Back to `queued`: a lost worker, or an operator's second try."""
+"""Which state may follow which. Back to `queued`: a lost worker, an operator's second try, or a
+training that goes on from its checkpoint."""
 
 HELD = (RunState.PREPARING, RunState.RUNNING)
 """States in which a worker holds the run under a lease."""

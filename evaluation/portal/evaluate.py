@@ -102,7 +102,7 @@ def choose_model(request: HttpRequest, namespace: str, name: str, task_id: str) 
         return redirect(f"/{typed}/evaluate?benchmark={benchmark.full_id}")
     models = (
         Repo.objects.visible_to(actor.user)
-        .filter(repo_type=RepoType.MODEL, namespace__in=_own_namespaces(actor))
+        .filter(repo_type=RepoType.MODEL, namespace__in=own_namespaces(actor))
         .select_related("namespace")
         .order_by("-last_modified")[:MAX_OWN_MODELS]
     )
@@ -137,7 +137,7 @@ def _by_fit(
     return fitting, [b for b in found if b not in fitting]
 
 
-def _own_namespaces(actor: Actor) -> list[int]:
+def own_namespaces(actor: Actor) -> list[int]:
     """Where the caller's models live: their own name and their organisations."""
     user = actor.require_user()
     own = [user.namespace.pk]

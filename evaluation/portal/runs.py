@@ -23,8 +23,9 @@ from evaluation.actions.records import instance_key
 from evaluation.actions.runs import cancel_run
 from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
 from evaluation.metrics import info_of
-from evaluation.models import ErrorFamily, Run, RunState, Score
+from evaluation.models import ErrorFamily, Run, RunKind, RunState, Score
 from evaluation.portal.findings import reliability_of, slices_of
+from evaluation.portal.training import training_context
 from evaluation.queries import queue_insight
 from evaluation.recompute import recompute_code
 from hub.auth import Actor, actor_of
@@ -111,7 +112,9 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
         context["insight"] = insight
         context["wait"] = explain_wait(insight.reason)
         context["ahead"] = runs_ahead(insight.position - 1)
-    if run.state == RunState.FINISHED:
+    if run.kind == RunKind.FINETUNE:
+        context |= training_context(actor, run)
+    elif run.state == RunState.FINISHED:
         context |= _results(run)
     return context
 
@@ -119,9 +122,13 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
 def _again_url(actor: Actor, run: Run) -> str:
     """Where the reader starts the same again; empty where they cannot."""
     version, model = run.benchmark_version, run.model_repo
-    if actor.user is None or version is None:
-        return ""
     names = {"namespace": model.namespace.name, "name": model.name}
+    if actor.user is None:
+        return ""
+    if run.kind == RunKind.FINETUNE and run.dataset is not None:
+        return f"{reverse('finetune', kwargs=names)}?dataset={run.dataset.full_name}"
+    if version is None:
+        return ""
     return f"{reverse('evaluate', kwargs=names)}?benchmark={version.benchmark.full_id}"
 
 

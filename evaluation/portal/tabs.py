@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.db.models import F
@@ -19,6 +20,7 @@ from hub.access import Level
 from hub.auth import Actor, actor_of
 from hub.models import Repo, RepoType
 from hub.portal.panels import HomePanel, register_home_panel
+from hub.portal.repo_buttons import RepoButton, register_repo_button
 from hub.portal.repo_page import open_page
 from hub.portal.search_kinds import Hit, SearchKind, register_search_kind
 from hub.portal.tabs import Tab, register_tab
@@ -28,7 +30,7 @@ HOME_BENCHMARKS = 4
 
 
 def register() -> None:
-    """Adds the tabs and the home panel; called when the application starts."""
+    """Adds the tabs, the button and the home panel; called when the application starts."""
     register_tab(
         Tab(
             "evaluations",
@@ -51,6 +53,17 @@ def register() -> None:
             count=_count_of_dataset,
         )
     )
+    if find_spec("ml_core.finetune") is not None:
+        register_repo_button(
+            RepoButton(
+                "finetune",
+                _("Fine-tune"),
+                "graph-up",
+                "finetune",
+                10,
+                frozenset({RepoType.MODEL, RepoType.DATASET}),
+            )
+        )
     register_home_panel(
         HomePanel("benchmarks", "evaluation/components/home_panel.html", 20, _home_panel)
     )

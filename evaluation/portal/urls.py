@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evaluation.portal import boards, compare, evaluate, runs, tabs
+from evaluation.portal import boards, compare, evaluate, finetune, runs, tabs, training
 
 _BOARD = "benchmarks/<name:namespace>/<name:name>/<name:task_id>"
 _MODEL = "<name:namespace>/<name:name>"
@@ -16,9 +16,14 @@ urlpatterns = [
     path("runs/<uuid:run_id>", runs.run_page, name="run"),
     path("runs/<uuid:run_id>/panel", runs.run_panel, name="run_panel"),
     path("runs/<uuid:run_id>/cancel", runs.cancel, name="run_cancel"),
+    path("runs/<uuid:run_id>/resume", training.resume, name="run_resume"),
+    path("runs/<uuid:run_id>/publish", training.publish, name="run_publish"),
     path("runs/<uuid:run_id>/predictions", runs.predictions, name="run_predictions"),
     path("runs/<uuid:run_id>/record", runs.record, name="run_record"),
     path(f"{_MODEL}/evaluations", tabs.evaluations, name="evaluations"),
     path(f"{_MODEL}/evaluate", evaluate.evaluate, name="evaluate"),
+    path(f"{_MODEL}/finetune", finetune.finetune, name="finetune"),
+    path(f"{_MODEL}/finetune/price", finetune.finetune_price, name="finetune_price"),
+    path(f"datasets/{_MODEL}/finetune", finetune.finetune_on, name="dataset_finetune"),
     path(f"datasets/{_MODEL}/benchmark", tabs.benchmark, name="dataset_benchmark"),
 ]

@@ -13,6 +13,7 @@ from evaluation.actions.leases import Outcome, Progress
 from evaluation.actions.records import Measured, SampleFile, build_record, sign_record
 from evaluation.errors import JobFailed
 from evaluation.models import Score
+from evaluation.stream import Event, parse_event
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker.background import Background
 from evaluation.worker.fetch import fetch_model
@@ -54,6 +55,10 @@ class Evaluation:
         self.job: Job | None = None
         self.digests: Background[tuple[dict[str, str], dict[str, str]]] | None = None
 
+    @staticmethod
+    def parse(line: bytes) -> Event | None:
+        return parse_event(line)
+
     def prepare(self) -> None:
         desk, space, spec = self.desk, self.desk.space, self.desk.run.spec
         desk.keeper.report(Progress(phase="fetching"))
@@ -77,6 +82,9 @@ class Evaluation:
 
     def relay(self, event: dict[str, Any]) -> None:
         relay_progress(self.desk.keeper, event)
+
+    def end(self) -> None:
+        """Nothing is left under way."""
 
     def conclude(self, ended: JobOutcome, job_s: float) -> Outcome:
         assert self.job is not None

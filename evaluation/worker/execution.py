@@ -21,6 +21,7 @@ from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker import workspace
 from evaluation.worker.cache import trim_cache_now_and_then
 from evaluation.worker.evaluating import Evaluation
+from evaluation.worker.finetuning import Finetuning
 from evaluation.worker.lease import LeaseKeeper
 from evaluation.worker.presence import this_worker
 from evaluation.worker.work import Desk, Work, as_failure, claim_folder
@@ -31,7 +32,7 @@ from ml_core.errors import CoreError
 
 logger = logging.getLogger(__name__)
 
-WORKS: dict[str, type[Work]] = {RunKind.EVALUATE: Evaluation}
+WORKS: dict[str, type[Work]] = {RunKind.EVALUATE: Evaluation, RunKind.FINETUNE: Finetuning}
 """What is particular to each kind; all else is the same for all."""
 
 
@@ -100,20 +101,24 @@ def _carry_out(run: Run, keeper: LeaseKeeper) -> Outcome:
     space = standby.space if standby else Workspace.make()
     try:
         work = kind(Desk(run, space, keeper, token))
-        work.prepare()
-        leases.start_job(run=run)
-        child = _started(kind.verb, space, standby, limits)
-        started = time.monotonic()
-        ended = watch_child(
-            child,
-            space.job(kind.verb),
-            on_event=work.relay,
-            should_cancel=keeper.should_stop,
-        )
-        keeper.raise_if_stopped()
-        _require_success(run, ended)
-        keeper.report(Progress(phase="scoring"))
-        return work.conclude(ended, time.monotonic() - started)
+        try:
+            work.prepare()
+            leases.start_job(run=run)
+            child = _started(kind.verb, space, standby, limits)
+            started = time.monotonic()
+            ended = watch_child(
+                child,
+                space.job(kind.verb),
+                on_event=work.relay,
+                should_cancel=keeper.should_stop,
+                parse=work.parse,
+            )
+            keeper.raise_if_stopped()
+            _require_success(run, ended)
+            keeper.report(Progress(phase="scoring"))
+            return work.conclude(ended, time.monotonic() - started)
+        finally:
+            work.end()
     finally:
         if standby:
             standby.end()

@@ -8,7 +8,7 @@ from typing import Any
 
 from evaluation.errors import JobFailed
 from evaluation.worker.fetch import Source, fetch_files, list_files
-from evaluation.worker.splits import CARD, Split, find_split
+from evaluation.worker.splits import CARD, find_split
 from evaluation.worker.work import as_failure
 from ml_core.answers import load_kind
 from ml_core.answers.kind import AnswerKind
@@ -53,17 +53,45 @@ def prepare_job(
         JobFailed: the data cannot be fetched or used.
     """
     task = spec["task"]
-    split = find_split(dataset, config=task["config"], split=task["split"], memory=memory)
-    fetched = fetch_files(dataset, split.files, _made(hidden / "data"))
-    files = fetched if split.is_plain else [_converted(dataset, hidden / "data", task)]
-    asked = core_spec(spec, model=model, files=files, labels=_labels(task, split))
+    data = fetch_split(
+        dataset,
+        config=task["config"],
+        split=task["split"],
+        folder=hidden / "data",
+        memory=memory,
+    )
+    asked = core_spec(spec, model=model, files=data.paths, labels=_labels(task, data))
     try:
         family = get_task(asked.task)
         withheld = withhold_truth(asked, family, inputs)
     except CoreError as error:
         raise as_failure(error) from error
     kind = load_kind(family.answer)
-    return Job(asked, kind, withheld, dict(zip(split.files, fetched, strict=True)))
+    return Job(asked, kind, withheld, data.originals)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitData:
+    """A split on this machine: `paths` to read, `originals` by their path in the repository,
+    `labels` as `splits.Split` has them."""
+
+    paths: list[Path]
+    originals: dict[str, Path]
+    labels: dict[str, list[str]]
+
+
+def fetch_split(
+    dataset: Source, *, config: str | None, split: str, folder: Path, memory: Path
+) -> SplitData:
+    """The files of a split below the new `folder`, made into parquet where they must be converted.
+
+    Raises:
+        JobFailed: the data cannot be fetched or used.
+    """
+    found = find_split(dataset, config=config, split=split, memory=memory)
+    fetched = fetch_files(dataset, found.files, _made(folder))
+    paths = fetched if found.is_plain else [_converted(dataset, folder, config, split)]
+    return SplitData(paths, dict(zip(found.files, fetched, strict=True)), found.labels)
 
 
 def core_spec(
@@ -96,7 +124,7 @@ def core_spec(
         raise as_failure(error) from error
 
 
-def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:
+def _labels(task: dict[str, Any], split: SplitData) -> tuple[str, ...] | None:
     """Names from `eval.yaml`, else from the card; None leaves them to the data file."""
     if task["labels"]:
         return tuple(task["labels"])
@@ -105,18 +133,18 @@ def _labels(task: dict[str, Any], split: Split) -> tuple[str, ...] | None:
     return tuple(names) if names else None
 
 
-def _converted(dataset: Source, folder: Path, task: dict[str, Any]) -> Path:
+def _converted(dataset: Source, folder: Path, config: str | None, split: str) -> Path:
     """One parquet file made by the `datasets` library from whatever the split is kept in."""
     from datasets import load_dataset
 
     fetch_files(dataset, _card_of(dataset), folder)
-    target = folder.parent / "split.parquet"
+    target = folder.with_name(f"{folder.name}.parquet")
     try:
         table = load_dataset(
             str(folder),
-            name=task["config"],
-            split=task["split"],
-            cache_dir=str(folder.parent / "converted"),
+            name=config,
+            split=split,
+            cache_dir=str(folder.with_name(f"{folder.name}-converted")),
         )
         with_files_inside(table, folder).to_parquet(str(target))
     except JobFailed:

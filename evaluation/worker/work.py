@@ -11,6 +11,7 @@ from django.conf import settings
 from evaluation.actions.leases import Outcome, Progress
 from evaluation.errors import JobFailed
 from evaluation.models import Run
+from evaluation.stream import Event
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker.background import Background
 from evaluation.worker.fetch import Source
@@ -21,7 +22,6 @@ from hub.storage.errors import StorageError
 from ml_core.errors import CoreError
 
 T = TypeVar("T")
-PHASES = ("loading", "running", "scoring")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ class Work(Protocol):
 
     verb: ClassVar[str]
 
+    @staticmethod
+    def parse(line: bytes) -> Event | None:
+        """The event in a line of what the job prints; None for anything else."""
+
     def __init__(self, desk: Desk) -> None: ...
 
     def prepare(self) -> None:
@@ -80,10 +84,13 @@ class Work(Protocol):
         """All that a job that ended well leaves, stored but for the rows; nothing in its files is
         believed unchecked."""
 
+    def end(self) -> None:
+        """Called at last, however the job ended, while its folders are still there."""
+
 
 def relay_progress(keeper: LeaseKeeper, event: dict[str, Any]) -> None:
     """Phases and progress of a job, as progress of the run."""
-    if event.get("event") == "phase" and event.get("phase") in PHASES:
+    if event.get("event") == "phase" and event.get("phase") != "ready":
         keeper.report(Progress(phase=str(event["phase"])))
     elif event.get("event") == "progress":
         done, total, rate = (event.get(name) for name in ("done", "total", "per_second"))

@@ -117,7 +117,13 @@ def limits_of(spec: dict[str, dict[str, int]]) -> Limits:
         cpu_s=asked["wall_s"] * settings.RUN_THREADS,
         memory_bytes=asked["memory_bytes"],
         threads=settings.RUN_THREADS,
+        **_output_limits(asked.get("out_bytes")),
     )
+
+
+def _output_limits(out_bytes: int | None) -> dict[str, int]:
+    """Of a job that makes a model: one file of it may be as large as all."""
+    return {} if out_bytes is None else {"out_bytes": out_bytes, "file_bytes": out_bytes}
 
 
 def cage() -> Cage:

@@ -19,6 +19,7 @@ from hub.models import RepoType, RequestStatus
 from hub.portal.forms import NewRepoForm, RenameRepoForm, VisibilityForm
 from hub.portal.gate_box import gate_box
 from hub.portal.gate_forms import AskForm, GateForm
+from hub.portal.repo_buttons import buttons_for
 from hub.portal.repo_page import RepoPage, open_page
 from hub.portal.snippets import use_snippets
 from hub.portal.tabs import repo_page_url
@@ -46,6 +47,7 @@ def card_page(page: RepoPage, ask_form: AskForm | None = None) -> HttpResponse:
         "safetensors": page.repo.safetensors,
         "tree": model_tree(page.actor, page.repo) if is_model else None,
         "gate": gate_box(page, ask_form),
+        "buttons": buttons_for(page.repo) if page.is_open else [],
     }
     response = page.render("hub/repo_card.html", "card", context)
     response.status_code = 422 if ask_form else 200

@@ -30,7 +30,7 @@ LARGE = {"model.safetensors": WORD.encode() * 900}
 HELD = set(
     """
     resolve raw blob commit tensors discussion_files repo_duplicate pull_request_new evaluate
-    viewer viewer_media viewer_preview viewer_split viewer_statistics
+    finetune viewer viewer_media viewer_preview viewer_split viewer_statistics
     api_croissant api_filter_rows api_parquet api_rows api_search_rows api_splits api_statistics
     hf_croissant hf_auth_check hf_safetensors xet-read-token git_info_refs
     """.split()
@@ -62,7 +62,7 @@ ELSEWHERE = set(
     repo_like ask_access withdraw_access hf_withdraw_access hf_paths_info
     hf_copy_large_files hf_duplicate git_upload_pack git_receive_pack
     lfs_batch lfs_complete lfs_object lfs_part lfs_verify
-    api_benchmark api_leaderboard leaderboard evaluate_on
+    api_benchmark api_leaderboard leaderboard evaluate_on finetune_price
     """.split()
 )
 """These need rights that pass every gate, a signature, a benchmark, or another method than GET:

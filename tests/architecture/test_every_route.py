@@ -61,6 +61,8 @@ OPEN_TO_READERS: dict[str, str] = {
     "lfs_verify": "asks whether content has arrived",
     "lfs_batch": "asks for downloads as well as uploads; permission is answered by operation",
     "evaluate": "any signed-in reader may ask for a run",
+    "finetune": "any signed-in reader may train on what they read; the target is asked about then",
+    "finetune_price": "works out a price",
 }
 """Routes of repositories that take POST from those who may only read, and why."""
 
@@ -80,6 +82,7 @@ SIGNED_IN = """
     hf_webhook hf_webhook_enable hf_webhook_disable api_deliveries api_webhook_test api_send_again
     webhook webhook_edit webhook_switch webhook_test webhook_delete webhook_delivery
     webhook_send_again
+    api_finetunes api_finetune_price
     hf_whoami hf_create_repo hf_delete_repo hf_move_repo settings_profile settings_tokens
     token_revoke settings_organizations organization_create organization_settings member_add
     member_change member_remove new_repo hf_own_storage hf_organization_storage follow
@@ -96,6 +99,7 @@ BY_TOKEN = """
 NOTHING_THERE = ["cas-root", "cas-rest", "hf_one_part_id"]
 
 BY_NAME = """
+    api_run_curves api_run_resume api_run_publish run_resume run_publish
     api_run api_run_cancel api_run_record api_run_predictions api_run_verify
     run run_panel run_cancel run_predictions run_record
     hf_collection hf_collection_items hf_collection_item
