@@ -107,10 +107,10 @@ class RunPublish(APIView):
     )
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
         """Publishes a finished result again that was refused, under another name if given."""
-        form = forms.PublishIn(data=request.data)
-        form.is_valid(raise_exception=True)
         actor = actor_of(request)
         run = access.get_run_for_cancel(actor, run_id)
+        form = forms.PublishIn(data=request.data)
+        form.is_valid(raise_exception=True)
         given = form.validated_data["output"]
         target = Target(**given) if given else None
         if target is not None:
@@ -126,11 +126,11 @@ class RunPublish(APIView):
 
 
 def _asked(request: Request) -> _Asked:
+    actor = actor_of(request)
+    actor.require_user()
     form = forms.StartFinetuneIn(data=request.data)
     form.is_valid(raise_exception=True)
     found: dict[str, Any] = form.validated_data
-    actor = actor_of(request)
-    actor.require_user()
     base = get_repo_for_contents(actor, "model", *_split(found["model"]))
     access.require_may_start(actor, base)
     dataset = get_repo_for_contents(actor, "dataset", *_split(found["dataset"]))
