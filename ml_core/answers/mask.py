@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ml_core.answers.kind import AnswerKind, Collected, LabelFacts
 from ml_core.arrays import Floats, Ints
 from ml_core.data.labels import LabelMap, resolve_label_map
-from ml_core.data.masks import IGNORED, Runs, mask_labels, read_masks
+from ml_core.data.masks import IGNORED, mask_labels, read_masks
 from ml_core.data.roles import MASK_ROLE
 from ml_core.data.rows import (
     ITEM_BYTES,
@@ -27,7 +27,8 @@ from ml_core.data.schema import Items
 from ml_core.load.checkpoint import Checkpoint
 from ml_core.load.config import classifier_labels
 from ml_core.metrics import Setting
-from ml_core.metrics.segmentation import counts_of, iou_of, matrix_of, mean_iou_of, sums_of_matrix
+from ml_core.metrics.runs import Runs, matrix_of
+from ml_core.metrics.segmentation import counts_of, iou_of, mean_iou_of, sums_of_matrix
 from ml_core.results import PredictionsFile, Scores
 from ml_core.scoring import class_scores, confusion
 from ml_core.specs import EvaluationSpec
@@ -210,12 +211,11 @@ def _checked(
 
 
 def _matrices(predictions: MaskPredictions, truth: TrueMasks) -> list[Ints | None]:
-    """The matrix of each image; its pixels are unpacked one image at a time."""
+    """The matrix of each image that was answered."""
     pairs = zip(predictions.masks, truth.masks, strict=True)
     n_labels = len(truth.labels)
     return [
-        None if said is None else matrix_of(right.pixels(), said.pixels(), n_labels, IGNORED)
-        for said, right in pairs
+        None if said is None else matrix_of(right, said, n_labels, IGNORED) for said, right in pairs
     ]
 
 

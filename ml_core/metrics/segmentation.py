@@ -45,18 +45,6 @@ class MaskCounts:
         return found
 
 
-def matrix_of(truth: Ints, predicted: Ints, n_labels: int, ignored: int) -> Ints:
-    """How often a label (row) was answered with a label or with none (column).
-
-    `truth` and `predicted` have shape `(pixels,)`; anything from `n_labels` up is none.
-    """
-    kept = truth != ignored
-    answered = np.minimum(predicted[kept], n_labels)
-    codes = truth[kept] * (n_labels + 1) + answered
-    size = n_labels * (n_labels + 1)
-    return np.bincount(codes, minlength=size).reshape(n_labels, n_labels + 1)
-
-
 def counts_of(matrices: Sequence[Ints], n_labels: int) -> MaskCounts:
     """The statistic of the matrices of images."""
     total = np.zeros((n_labels, n_labels + 1), dtype=np.int64)

@@ -14,12 +14,14 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 
 from ml_core import evaluate
 from ml_core.answers.mask import KIND, NONE, SCHEMA, MaskPredictions, TrueMasks
-from ml_core.data.masks import Runs, read_masks
+from ml_core.data import masks
+from ml_core.data.masks import read_masks
 from ml_core.data.schema import read_items
 from ml_core.data.withhold import withhold_truth
 from ml_core.errors import PlatformError, UserError
 from ml_core.evaluate import get_task
 from ml_core.metrics import Setting
+from ml_core.metrics.runs import Runs, matrix_of, runs_in
 from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
 from tests.support.data_files import png as grey_png
 from tests.support.tiny_models import edit_json, save_segmenter
@@ -48,6 +50,14 @@ for at, mask in enumerate(MASKS):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return save_segmenter(tmp_path_factory.mktemp("model") / "m")
+
+
+def packed(mask):
+    return Runs.of(*runs_in(mask))
+
+
+def unpacked(runs):
+    return np.repeat(runs.labels, runs.lengths)
 
 
 def spec_of(model, path, n=7, **more):
@@ -124,8 +134,8 @@ def test_truth_stays_behind_and_the_parent_scores_what_it_reads(model, tmp_path)
 
 def test_by_hand():
     """Right 2 of 4 pixels; sky 1/2, road 1/3, car 0: it is answered and never true."""
-    truth = TrueMasks(("a",), (Runs.of_mask(np.array([[0, 0, 1, 1, 255]])),), LABELS)
-    said = Runs.of_mask(np.array([[0, 1, 1, 2, 2]]))
+    truth = TrueMasks(("a",), (packed(np.array([[0, 0, 1, 1, 255]])),), LABELS)
+    said = packed(np.array([[0, 1, 1, 2, 2]]))
     predictions = MaskPredictions(("a",), (said,), LABELS, np.zeros(1, bool), (None,))
     metrics = ("mean_iou", "pixel_accuracy")
     scores = KIND.score(predictions, truth, metrics=metrics, setting=Setting(0, 0, 0))
@@ -168,11 +178,31 @@ def test_a_processor_that_cuts_images_is_refused(tmp_path):
 def test_runs_longer_than_sixteen_bits_are_several():
     mask = np.zeros((300, 1000), dtype=np.int64)
     mask[299, 999] = 7
-    runs = Runs.of_mask(mask)
+    runs = packed(mask)
     assert runs.lengths.tolist() == [65535] * 4 + [37859, 1]
-    assert (runs.pixels() == mask.ravel()).all()
+    assert (unpacked(runs) == mask.ravel()).all()
     noise = pixels_of(1, 50, 70, high=4).astype(np.int64)
-    assert (Runs.of_mask(noise).pixels() == noise.ravel()).all()
+    assert (unpacked(packed(noise)) == noise.ravel()).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_matrix_of_runs_is_that_of_pixels(seed):
+    rng = np.random.default_rng(seed)
+    truth, said = (np.repeat(rng.integers(0, 4, 90), rng.integers(1, 9, 90))[:300] for _ in "ab")
+    truth[rng.random(300) < 0.1] = 255
+    matrix = matrix_of(packed(truth), packed(said), 4, 255)
+    kept = truth != 255
+    assert (matrix[:, :4] == confusion_matrix(truth[kept], said[kept], labels=range(4))).all()
+    assert not matrix[:, 4].any()
+
+
+def test_a_split_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(masks, "MAX_SPLIT_PIXELS", 2000)
+    table = pa.table({"image": [png(COLOURS)] * 2, "mask": [png(GREY)] * 2})
+    pq.write_table(table, tmp_path / "d.parquet")
+    items = read_items(DataSpec((str(tmp_path / "d.parquet"),)), TASK.inputs, TASK.truth)
+    with pytest.raises(UserError, match="more than 2,000 pixels together"):
+        read_masks(items, 3)
 
 
 GREY = np.zeros((30, 40), dtype=np.uint8)
@@ -207,7 +237,7 @@ def test_masks_need_names(model, tmp_path):
         evaluate.run(spec, tmp_path / "out")
 
 
-TRUTH = TrueMasks(("a", "b"), (Runs.of_mask(GREY), Runs.of_mask(GREY)), LABELS)
+TRUTH = TrueMasks(("a", "b"), (packed(GREY), packed(GREY)), LABELS)
 
 
 def u2(*values):
@@ -234,7 +264,7 @@ def write(path, **change):
 
 def test_a_file_of_masks_is_read_back(tmp_path):
     read = KIND.read(write(tmp_path / "p.parquet"), TRUTH)
-    assert np.bincount(read.masks[0].pixels())[[0, 1, NONE]].tolist() == [1000, 100, 100]
+    assert np.bincount(unpacked(read.masks[0]))[[0, 1, NONE]].tolist() == [1000, 100, 100]
     assert read.masks[1] is None
     assert read.n_missing == 1
 
