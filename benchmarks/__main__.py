@@ -13,6 +13,7 @@ NAMES = (
     "run_start",
     "evaluation_throughput",
     "multiple_choice",
+    "generation",
     "statistics",
 )
 NEEDS_GPU = ("evaluation_throughput_gpu",)

@@ -12,6 +12,7 @@ are used: only workers have them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,8 @@ def answer_f1(compared: Compared, setting: Setting) -> MetricValue:
 def _rouge(name: str) -> Callable[[Compared, Setting], MetricValue]:
     def compute(compared: Compared, setting: Setting) -> MetricValue:
         values = compared.rouge[:, ROUGE.index(name)]
-        what = f"mean F of {name}, rouge_score with stemmer, best over right answers"
+        library = f"rouge_score {version('rouge-score')} with stemmer"
+        what = f"mean F of {name}, {library}, best over right answers"
         return metric_value(name, estimate_mean(values), setting, what=what)
 
     return compute
