@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from django.core.cache import cache
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from evaluation.errors import NotFinished
 from evaluation.metrics import info_of
 from evaluation.models import BenchmarkVersion, Run, RunState
-from hub.errors import Conflict, InvalidInput
+from hub.errors import Conflict, HubError, InvalidInput
 from hub.site import base_url, store
 from hub.storage.errors import KeyMissing
 from ml_core.errors import Code, UserError
@@ -41,6 +42,7 @@ MANY_ITEMS = 20_000
 FORM = 1
 """Raised when kept comparisons change their form or their numbers."""
 KEPT_S = 30 * 24 * 3600
+BUSY_S = 120
 MARGIN_OF_SHARES = 0.01
 MAX_MARGIN = 1e6
 
@@ -49,6 +51,17 @@ class SamplesGone(Conflict):
     """The rows of a run are not as its record says."""
 
     code = "SamplesGone"
+
+
+class ComparisonUnderWay(HubError):
+    """The same comparison is being computed for somebody else."""
+
+    code = "ComparisonUnderWay"
+    status = 503
+    message = gettext_noop(
+        "These runs are being compared just now. The numbers will be here in a few seconds; please"
+        " try again."
+    )
 
 
 @dataclass(frozen=True)
@@ -162,17 +175,25 @@ def _verdict(found: RunsCompared, p: float | None, asked: Asked) -> Verdict:
 def compare_pair(asked: Asked, base: Run, candidate: Run) -> RunsCompared:
     """The numbers of one pair, kept by the digests of their records. Raises as `compare_all`.
 
-    The margin is put in afterwards, so that asking for many costs nothing.
+    The margin is put in afterwards, so that asking for many costs nothing; of several who ask at
+    once, one computes: the average precision of boxes takes many seconds.
+
+    Raises:
+        ComparisonUnderWay: that is somebody else.
     """
     facts = [FORM, base.record_digest, candidate.record_digest, asked.metric, len(asked.runs)]
     key = f"comparison:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}"
     kept = cache.get(key)
     if kept is not None:
-        found = RunsCompared.from_json(json.loads(kept))
-    else:
+        return RunsCompared.from_json(json.loads(kept)).with_margin(asked.margin)
+    if not cache.add(f"{key}:busy", 1, BUSY_S):
+        raise ComparisonUnderWay
+    try:
         sides = read_samples(asked, base), read_samples(asked, candidate)
         found = compare_samples(*sides, asked.question(len(sides[0].ids)))
         cache.set(key, json.dumps(found.to_json()), KEPT_S)
+    finally:
+        cache.delete(f"{key}:busy")
     return found.with_margin(asked.margin)
 
 

@@ -114,6 +114,24 @@ def test_numbers_are_computed_once(
     assert client.get("/api/v1" + address(*pair, margin=0.5)).json()["margin"] == 0.5
 
 
+def test_of_several_who_ask_at_once_one_computes(
+    cast: Cast, pair: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, inner = cast.web_client("anonymous"), []
+    read = comparisons.read_samples
+
+    def ask_again(*args: Any) -> Any:
+        if not inner:
+            inner.append(0)
+            inner[0] = client.get(address(*pair)).status_code
+        return read(*args)
+
+    monkeypatch.setattr(comparisons, "read_samples", ask_again)
+    assert client.get(address(*pair)).status_code == 200
+    assert inner == [503]
+    assert "+0.250" in text_of(client, address(*pair))
+
+
 def test_a_missing_answer_is_told(cast: Cast, pair: tuple[Run, Run]) -> None:
     benchmark = pair[0].benchmark_version.benchmark
     partial = measured_run(
