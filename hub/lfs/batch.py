@@ -53,6 +53,14 @@ class BatchRequest:
     transfers: tuple[str, ...]
     objects: tuple[WantedObject, ...]
 
+    @property
+    def is_answered_by_xet(self) -> bool:
+        """Whether a Hub client of before 1.20 asks to send by Xet, which it then does by itself.
+
+        Its offer of parts tells it from git-lfs, whose agent for Xet would need more of an answer.
+        """
+        return self.operation == "upload" and {"multipart", "xet"} <= set(self.transfers)
+
 
 def parse_batch(data: bytes) -> BatchRequest:
     """The request in a body.
@@ -131,7 +139,8 @@ class Batch:
         """
         wanted = [item.oid for item in request.objects if item.fault is None]
         linked = linked_sizes(self.repo, wanted)
-        is_multipart = request.operation == "upload" and _in_parts(request, linked)
+        is_xet = request.is_answered_by_xet
+        is_multipart = request.operation == "upload" and not is_xet and _in_parts(request, linked)
         one: Callable[[WantedObject], _Json]
         if request.operation == "download":
             one = lambda item: self._download(item, linked)  # noqa: E731
@@ -141,7 +150,7 @@ class Batch:
                 refusals.get(item.oid) or self._upload(item, linked, is_multipart=is_multipart)
             )
         return {
-            "transfer": "multipart" if is_multipart else "basic",
+            "transfer": "xet" if is_xet else "multipart" if is_multipart else "basic",
             "objects": [_answered(item, one) for item in request.objects],
             "hash_algo": "sha256",
         }

@@ -76,8 +76,8 @@ def test_files_go_up_and_come_back_byte_for_byte(machine: Machine, repo_type: st
                    pathlib.Path("up/weights/model.safetensors").read_bytes(),
             lfs=[s.rfilename for s in info.siblings if s.lfs],
             sizes={{s.rfilename: s.size for s in info.siblings}},
-            xet=[p.xet_hash is not None for p in
-                 api.get_paths_info(url.repo_id, ["weights/model.safetensors", "b.txt"], **kind)],
+            xet=[get_hf_file_metadata(hf_hub_url(url.repo_id, name, **kind)).xet_file_data
+                 is not None for name in ("weights/model.safetensors", "b.txt")],
         )
         """
     )
