@@ -33,6 +33,43 @@ def save_base_text(folder: Path) -> Path:
     return folder
 
 
+def save_distilled_text(folder: Path) -> Path:
+    """A DistilBERT of base size (6 layers of 768, 512 positions) with a head for `LABELS`."""
+    import torch
+    from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(bert_tokenizer_folder())
+    tokenizer.model_max_length = 512
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    config = DistilBertConfig(vocab_size=len(tokenizer), id2label=dict(enumerate(LABELS)))
+    model = DistilBertForSequenceClassification(config)
+    torch.nn.init.normal_(model.classifier.weight, std=0.5)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_toy_text(folder: Path) -> Path:
+    """A BERT of 2 layers of 16, whose items cost what the code around a model costs."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(bert_tokenizer_folder())
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        id2label=dict(enumerate(LABELS)),
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def save_base_vision(folder: Path) -> Path:
     """A ViT of base size (12 layers of 768, 224 pixels, patches of 16) with a head for `LABELS`."""
     import torch
