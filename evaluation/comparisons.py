@@ -190,7 +190,11 @@ def compare_pair(asked: Asked, base: Run, candidate: Run) -> RunsCompared:
         raise ComparisonUnderWay
     try:
         sides = read_samples(asked, base), read_samples(asked, candidate)
-        found = compare_samples(*sides, asked.question(len(sides[0].ids)))
+        try:
+            found = compare_samples(*sides, asked.question(len(sides[0].ids)))
+        except UserError:
+            words = _("This benchmark has too many answers to compare on a page.")
+            raise InvalidInput(words) from None
         cache.set(key, json.dumps(found.to_json()), KEPT_S)
     finally:
         cache.delete(f"{key}:busy")

@@ -32,8 +32,8 @@ from ml_core.metrics.matching import FoundObjects, TrueObjects, count_found
 from ml_core.results import PredictionsFile, Scores
 from ml_core.specs import EvaluationSpec
 
-MAX_FOUND = 300
-"""Boxes kept of an image, those of the highest scores."""
+MAX_FOUND = 100
+"""Boxes kept of an image, those of the highest scores: as many as COCO's own evaluation takes."""
 BOX_BYTES = 32
 NO_CATEGORY = "N/A"
 """What models trained on COCO call the numbers that no category has."""
@@ -151,10 +151,12 @@ class BoxesKind(AnswerKind[BoxPredictions, ObjectTruth, LabelMap]):
                     [_names(f, truth.labels) for f in predictions.found], pa.list_(pa.string())
                 ),
                 "boxes": pa.array(
-                    [None if f is None else f.boxes.tolist() for f in predictions.found], boxes
+                    [None if f is None else f.boxes.tolist() for f in predictions.found],
+                    pa.list_(pa.list_(pa.float32())),
                 ),
                 "scores": pa.array(
-                    [None if f is None else f.scores.tolist() for f in predictions.found], floats
+                    [None if f is None else f.scores.tolist() for f in predictions.found],
+                    pa.list_(pa.float32()),
                 ),
                 "n_found": pa.array(counts, pa.int64()),
                 "n_objects": pa.array(

@@ -132,7 +132,7 @@ class MaskKind(AnswerKind[MaskPredictions, TrueMasks, LabelMap]):
 
     def samples(self, predictions: MaskPredictions, truth: TrueMasks) -> pa.Table:
         """`hits`, `true` and `answered` count pixels by label; `mean_iou` is that of the image
-        alone; `prediction` has label and length of each run of the mask, 65535 for no label."""
+        alone; `mask` has label and length of each run of what was answered, 65535 for no label."""
         matrices = _matrices(predictions, truth)
         sums = [None if m is None else sums_of_matrix(m) for m in matrices]
         whole = [None if s is None else s.sum(axis=0) for s in sums]
@@ -151,7 +151,7 @@ class MaskKind(AnswerKind[MaskPredictions, TrueMasks, LabelMap]):
                 "n_pixels": pa.array([None if w is None else w[1] for w in whole], pa.int64()),
                 "mean_iou": pa.array(iou, pa.float64()),
                 **columns,
-                "prediction": pa.array(masks, runs),
+                "mask": pa.array(masks, runs),
                 "truncated": pa.array(predictions.truncated.tolist(), pa.bool_()),
                 "error": pa.array(predictions.errors, pa.string()),
             }

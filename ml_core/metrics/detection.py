@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ml_core.arrays import Bools, Floats, Ints
+from ml_core.errors import Code, UserError
 from ml_core.metrics.matching import (
     NO_BOXES,
     NO_OBJECTS,
@@ -42,6 +43,8 @@ from ml_core.statistics.samples import Sample
 DRAWN_WORK = 8_000_000
 """Boxes drawn over all draws, a category counting as `CATEGORY_WORK` more."""
 CATEGORY_WORK = 300
+MAX_COMPARED = 60_000
+"""Boxes of two runs that are compared: a page waits for it, some ten seconds."""
 MIN_DRAWS, MAX_DRAWS = 100, 400
 """A standard error needs no more; 400 draws have it to 4 %."""
 
@@ -64,6 +67,10 @@ class Looks:
     @cached_property
     def present(self) -> Bools:
         return np.array([found is not None for found in self.found], dtype=np.bool_)
+
+    @property
+    def n_boxes(self) -> int:
+        return sum(len(found.scores) for found in self.found if found is not None)
 
     def at(self, rows: Ints) -> "Looks":
         numbers = rows.tolist()
@@ -120,7 +127,15 @@ class BoxScores(ItemScores):
     def compare(
         self, candidate: ItemScores, question: Question, clusters: Ints | None
     ) -> Comparison:
+        """Raises UserError `metric_unknown` for more boxes than `MAX_COMPARED`."""
         assert isinstance(candidate, BoxScores)
+        n_boxes = self.looks.n_boxes + candidate.looks.n_boxes
+        if n_boxes > MAX_COMPARED:
+            raise UserError(
+                Code.METRIC_UNKNOWN,
+                f"The two runs have {n_boxes:,} boxes together; at most {MAX_COMPARED:,} are "
+                "compared.",
+            )
         kept = np.flatnonzero(self.looks.present & candidate.looks.present)
         base, other = self.looks.at(kept), candidate.looks.at(kept)
         both = Looks(

@@ -7,7 +7,8 @@ import io
 import numpy as np
 import pytest
 
-from ml_core.metrics import Setting
+from ml_core.errors import UserError
+from ml_core.metrics import Setting, detection
 from ml_core.metrics.detection import METRICS, BoxScores, Looks, detections_of
 from ml_core.metrics.matching import (
     SIZES,
@@ -157,12 +158,12 @@ def test_nothing_true_has_no_value_and_nothing_found_is_zero(truth, said, expect
 
 def test_the_error_is_that_of_drawing_other_images():
     """Against the spread over samples drawn anew from the same source; each knows it roughly."""
-    samples = [random_images(seed, 40, 1) for seed in range(100, 130)]
+    samples = [random_images(seed, 40, 1) for seed in range(100, 120)]
     values = [values_of(*sample, 1)[0].value for sample in samples]
-    given = [values_of(*sample, 1, n_draws=100)[0] for sample in samples[:4]]
-    assert np.mean([one.se for one in given]) == pytest.approx(np.std(values, ddof=1), rel=0.3)
+    given = [values_of(*sample, 1, n_draws=60)[0] for sample in samples[:3]]
+    assert np.mean([one.se for one in given]) == pytest.approx(np.std(values, ddof=1), rel=0.4)
     assert all(one.ci_low < one.value < one.ci_high for one in given)
-    assert values_of(*samples[0], 1, n_draws=100)[0] == given[0]
+    assert values_of(*samples[0], 1, n_draws=60)[0] == given[0]
 
 
 def test_two_models_are_compared_on_the_same_images():
@@ -187,3 +188,11 @@ def test_an_image_that_was_not_looked_at_counts_nothing():
     assert (found.n, found.n_missing) == (19, 1)
     clusters = np.arange(20) // 2
     assert some.estimate(clusters, n_draws=50).n_clusters == 10
+
+
+def test_more_boxes_than_a_page_waits_for_are_not_compared(monkeypatch):
+    truth, said = random_images(3, 10, 2)
+    side = BoxScores(Looks(truth, said, 2), slice(None), 0)
+    monkeypatch.setattr(detection, "MAX_COMPARED", 2 * side.looks.n_boxes - 1)
+    with pytest.raises(UserError, match="boxes together"):
+        side.compare(side, Question(metric="box_ap"), None)

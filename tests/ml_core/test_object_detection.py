@@ -234,7 +234,7 @@ ROWS = {
 }
 
 
-MANY = {"boxes": [[1] * 1204, None], "scores": [[0.5] * 301, None], "labels": [[1] * 301, None]}
+MANY = {"boxes": [[1] * 404, None], "scores": [[0.5] * 101, None], "labels": [[1] * 101, None]}
 HUGE = pa.ListArray.from_arrays([0, 4_000_000, 4_000_000], pa.array(np.full(4_000_000, 0.5)))
 
 
@@ -265,7 +265,7 @@ def test_a_file_of_boxes_is_read_back(tmp_path):
         ({"scores": [None, None]}, "but not all"),
         ({"labels": [[2], None]}, "no category"),
         ({"labels": [[-1], None]}, "no category"),
-        (MANY, "more than 300"),
+        (MANY, "more than 100"),
         ({"scores": pa.array([["x"], None])}, "parse"),
         ({"labels": pa.array([[10**12], None])}, "out of bounds|not in range"),
         ({"scores": HUGE}, "too many values|plain file"),
