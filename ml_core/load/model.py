@@ -71,8 +71,35 @@ def load_model(
         UserError: `unsupported_model`, `config_invalid`, `model_too_large`, `weights_mismatch`,
             `weights_invalid`.
     """
+    model_class = class_for(config, classes, purpose, max_parameters)
+    model, report, attention = read_weights(folder, config, model_class, dtype)
+    check_report(report, purpose, heads=heads)
+    model = model.to(device).eval()
+    n_parameters = sum(p.numel() for p in model.parameters())
+    return LoadedModel(model, n_parameters, attention)
+
+
+def class_for(
+    config: PreTrainedConfig, classes: Mapping[type, Any], purpose: str, max_parameters: int
+) -> Any:
+    """The model class for `config`, once it is known that a model of it is not too large.
+
+    Raises:
+        UserError: `unsupported_model`, `config_invalid`, `model_too_large`.
+    """
     model_class = _model_class(config, classes, purpose)
     _check_size(model_class, config, max_parameters)
+    return model_class
+
+
+def read_weights(
+    folder: Path, config: PreTrainedConfig, model_class: Any, dtype: torch.dtype
+) -> tuple[PreTrainedModel, Mapping[str, Any], str]:
+    """The model on the CPU, transformers' report of what did not fit, and the attention it uses.
+
+    Raises:
+        UserError: `weights_invalid`.
+    """
     attention = "sdpa" if getattr(model_class, "_supports_sdpa", False) else "eager"
     try:
         model, report = model_class.from_pretrained(
@@ -92,10 +119,7 @@ def load_model(
         raise UserError(
             Code.WEIGHTS_INVALID, f"The weights do not load: {_cause(error)}"
         ) from error
-    check_report(report, purpose, heads=heads)
-    model = model.to(device).eval()
-    n_parameters = sum(p.numel() for p in model.parameters())
-    return LoadedModel(model, n_parameters, attention)
+    return model, report, attention
 
 
 def check_report(report: Mapping[str, Any], purpose: str, *, heads: tuple[str, ...] = ()) -> None:
