@@ -1,6 +1,6 @@
 """What a running job says: phases, progress and notes, as plain dictionaries.
 
-`{"event": "phase", "phase": "loading" | "running" | "scoring"}`
+`{"event": "phase", "phase": "loading" | "running" | "scoring"}`; a fine-tuning has others
 `{"event": "progress", "done": 64, "total": 1000, "per_second": 211.5}`
 `{"event": "note", "code": "oom_halved", "message": "..."}`
 """
@@ -11,7 +11,7 @@ from typing import Literal
 
 Event = dict[str, object]
 OnEvent = Callable[[Event], None]
-Phase = Literal["loading", "running", "scoring"]
+Phase = Literal["loading", "running", "scoring", "before", "training", "saving", "after"]
 
 PROGRESS_INTERVAL_S = 0.5
 

@@ -94,7 +94,7 @@ def class_for(
 
 def read_weights(
     folder: Path, config: PreTrainedConfig, model_class: Any, dtype: torch.dtype
-) -> tuple[PreTrainedModel, Mapping[str, Any], str]:
+) -> tuple[Any, Mapping[str, Any], str]:
     """The model on the CPU, transformers' report of what did not fit, and the attention it uses.
 
     Raises:

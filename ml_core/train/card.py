@@ -1,9 +1,14 @@
 """The new model's README.md: what it was made from, how, and what that was worth."""
 
+from typing import TYPE_CHECKING
+
 from ml_core.results import MetricValue
 from ml_core.train.recipes import get_recipe
 from ml_core.train.results import FinetuneResult
 from ml_core.train.specs import FinetuneSpec
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 MAX_NAME_CHARS = 200
 
@@ -45,7 +50,7 @@ def _card(result: FinetuneResult, *, library: str, relation: str, body: str) -> 
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
 
 
-def _eval_results(result: FinetuneResult) -> list[object]:
+def _eval_results(result: FinetuneResult) -> "list[EvalResult]":
     """`model-index`: the scores on the rows held back."""
     from huggingface_hub import EvalResult
 

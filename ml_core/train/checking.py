@@ -59,10 +59,11 @@ def check(spec: FinetuneSpec) -> Checked:
     checkpoint = open_checkpoint(Path(spec.model.path), max_parameters=spec.max_parameters)
     items = read_items(spec.train, recipe.inputs, recipe.truth)
     held = read_items(spec.validation, recipe.inputs, recipe.truth) if spec.validation else None
+    labels: tuple[str, ...] = ()
     if recipe.task is None:
         train, validation = _parted(spec, items, held, None)
         judge: Judge = LossJudge(validation.item_ids, spec.engine.seed)
-        truth, labels = None, ()
+        truth = None
     else:
         kind = load_kind(get_task(recipe.task).answer)
         told = _told(spec, recipe, kind, items)
@@ -170,14 +171,12 @@ def identity_of(spec: FinetuneSpec, checkpoint: Checkpoint) -> str:
     engine = {name: getattr(spec.engine, name) for name in ("dtype", "seed", "max_length")}
     kept = {name: told[name] for name in ("recipe", "labels", "training", "metrics", "version")}
     files = [*spec.train.files, *(spec.validation.files if spec.validation else ())]
-    folders = [checkpoint.folder]
-    folders += [Path(spec.teacher.path)] if spec.teacher else []
-    weights = [folder / name for folder in folders for name in checkpoint.weights.files]
+    weights = [checkpoint.folder / name for name in checkpoint.weights.files]
     content = {
         "spec": kept,
         "engine": engine,
         "data": [_what(spec.train), _what(spec.validation)],
-        "files": [sha256_of(Path(file)) for file in (*files, *weights)],
+        "files": [sha256_of(path) for path in (*map(Path, files), *weights)],
         "config": dict(checkpoint.config.values),
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)

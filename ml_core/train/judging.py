@@ -134,7 +134,7 @@ def compare_tags(
     values = [
         np.nan_to_num(np.where(rows[:, 1:].sum(axis=1) == 0, 1.0, f1_of(rows))) for rows in sides
     ]
-    return compare_sums(*sides, f1_of, question, item_values=(values[0], values[1]))
+    return compare_sums(sides[0], sides[1], f1_of, question, item_values=(values[0], values[1]))
 
 
 def _words_right(side: TagPredictions, truth: TagTruth) -> Floats:

@@ -146,7 +146,7 @@ class Watch(TrainerCallback):
         """Write a checkpoint, unless what it would hold is broken. Raises LossNotFinite."""
         began = time.monotonic()
         step = self.progress.step
-        if not are_finite(self._trainer.model):
+        if not are_finite(self._trainer.trained):
             raise LossNotFinite(step)
 
         def fill(folder: Path) -> None:

@@ -25,10 +25,9 @@ class TrainingReporter(Reporter):
         should_stop: ShouldStop = never,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        numbers = count(1)
-        self._number = lambda: next(numbers)
+        self._numbers = count(1)
         self._listener = on_event
-        super().__init__(lambda event: on_event({"seq": self._number(), **event}), clock)
+        super().__init__(lambda event: on_event({"seq": next(self._numbers), **event}), clock)
         self.should_stop = should_stop
         self._last_step = float("-inf")
 
@@ -38,7 +37,7 @@ class TrainingReporter(Reporter):
 
     def send(self, event: TrainingEvent) -> None:
         """Send one of the events of a training."""
-        self._listener(to_line(event, self._number()))
+        self._listener(to_line(event, next(self._numbers)))
 
     def step(self, done: int, total: int, per_second: float | None) -> None:
         """`done` of `total` steps; sent at most every `PROGRESS_INTERVAL_S`, and at the end."""

@@ -133,7 +133,7 @@ def judge(session: Session, loaded: "LoadedModel", *, is_quiet: bool = False) ->
     from ml_core.evaluate.engine import run_batches
 
     engine = session.spec.engine
-    loaded.model.eval()
+    loaded.model.train(False)
     prepared = session.objective.answer(loaded)
     budget = engine.token_budget or prepared.default_budget
     outputs = run_batches(

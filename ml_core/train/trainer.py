@@ -27,7 +27,7 @@ STATE_FILE = "trainer_state.json"
 logger = logging.getLogger(__name__)
 
 
-class StepTrainer(Trainer):  # type: ignore[misc]  # their class has no types
+class StepTrainer(Trainer):
     """Makes the steps of a plan.
 
     The loss of a step is its sum over the step's units divided by the mean units of all steps, so
@@ -47,8 +47,11 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # their class has no types
         rate: Callable[[int], float],
         callbacks: list[TrainerCallback],
     ) -> None:
-        self.objective, self.plan, self.rate = objective, plan, rate
-        self.budget, self.max_rows = budget, max_rows
+        self.objective: Objective = objective
+        self.plan: StepPlan = plan
+        self.rate: Callable[[int], float] = rate
+        self.budget: int = budget
+        self.max_rows: int | None = max_rows
         self.oom_halvings = 0
         self.padded_slots = 0
         self.loss_sum = torch.zeros((), device=arguments.device, dtype=torch.float64)
@@ -62,10 +65,12 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # their class has no types
         return DataLoader(numbers, batch_sampler=steps, collate_fn=_as_rows)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
-        rate = self.rate
-        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, rate)
+        chosen = optimizer or self.optimizer
+        assert chosen is not None
+        schedule = LambdaLR(chosen, self.rate)
+        self.lr_scheduler = schedule
         self._created_lr_scheduler = True
-        return self.lr_scheduler
+        return schedule
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -88,9 +93,15 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # their class has no types
         """Nobody asks for them, and inputs are row numbers."""
         return 0
 
+    @property
+    def trained(self) -> nn.Module:
+        """The model, without what devices wrap it in."""
+        assert self.model is not None
+        return self.model
+
     def save_state(self, folder: Path) -> None:
         """Everything needed to go on from here as if nothing had happened."""
-        save_weights(self.model, folder)
+        save_weights(self.trained, folder)
         self._save_optimizer_and_scheduler(str(folder))
         self._save_rng_state(str(folder))
         self.state.save_to_json(str(folder / STATE_FILE))
@@ -133,11 +144,11 @@ class StepTrainer(Trainer):  # type: ignore[misc]  # their class has no types
         logger.warning("out of memory: computing at most %d slots at once", self.budget)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_weights(self.model, Path(resume_from_checkpoint))
+        load_weights(self.trained, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
+        if checkpoint is None or self.optimizer is None or self.lr_scheduler is None:
             return
         # The rate of the checkpoint's next step may have been cut since it was written.
         for group, base in zip(
