@@ -50,7 +50,6 @@ def add_lora(
         lora_dropout=training.lora_dropout,
         target_modules=targets,
         modules_to_save=whole or None,
-        base_model_name_or_path=base,
         fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),
     )
     wrapped = get_peft_model(model, config)

@@ -62,7 +62,7 @@ def check(spec: FinetuneSpec) -> Checked:
     labels: tuple[str, ...] = ()
     if recipe.task is None:
         train, validation = _parted(spec, items, held, None)
-        judge: Judge = LossJudge(validation.item_ids, spec.engine.seed)
+        judge: Judge = LossJudge(spec.engine.seed)
         truth = None
     else:
         kind = load_kind(get_task(recipe.task).answer)

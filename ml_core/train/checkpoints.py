@@ -128,7 +128,11 @@ def find_fault(folder: Path, identity: str) -> str | None:
 def read_manifest(folder: Path) -> Manifest:
     """Raises OSError, or ValueError for a file that holds no manifest."""
     with (folder / MANIFEST).open("rb") as stream:
-        manifest = from_json(Manifest, json.loads(stream.read(MAX_MANIFEST_BYTES)))
+        raw = stream.read(MAX_MANIFEST_BYTES)
+    try:
+        manifest = from_json(Manifest, json.loads(raw))
+    except RecursionError as error:
+        raise RecordError("", "it is nested too deeply") from error
     if any(Path(name).is_absolute() or ".." in Path(name).parts for name in manifest.files):
         raise RecordError("files", "a path leads out of the checkpoint")
     return manifest

@@ -85,9 +85,11 @@ class KindJudge:
 
 @dataclass(frozen=True)
 class LossJudge:
-    """By the loss itself, a mean over what it counts. A value collected is (summed loss, units)."""
+    """By the loss itself, a mean over what it counts. A value collected is (summed loss, units).
 
-    item_ids: tuple[str, ...]
+    An item is a row that was computed, numbered from 0: texts may have been packed.
+    """
+
     seed: int
     metrics: tuple[str, ...] = ("loss",)
     direction: Direction = "lower"
@@ -111,7 +113,7 @@ class LossJudge:
         rows = judged.answers
         units = [None if np.isnan(n) else int(n) for n in rows[:, 1]]
         losses = [None if np.isnan(loss) else float(loss) for loss in rows[:, 0]]
-        return write_rows(path, LOSSES, [self.item_ids, losses, units])
+        return write_rows(path, LOSSES, [[str(at) for at in range(len(rows))], losses, units])
 
 
 def compare_tags(

@@ -1,9 +1,9 @@
 """Which rows a step of the optimizer sees: shuffled, of like length, as many tokens each.
 
-An epoch is shuffled and cut into pools; a pool is sorted by length and cut into steps that hold at
-most `step_slots` padded tokens; the steps of all pools are shuffled again. So rows of a step pad
-little, yet no two epochs have the same steps. What a machine computes at once is a part of a step
-and changes nothing of which rows are in it.
+An epoch is shuffled and cut into pools; a pool is sorted by length and cut into steps of at most
+`step_slots` tokens, padding not counted; the steps of all pools are shuffled again. So rows of a
+step pad little, yet no two epochs have the same steps. What a machine computes at once is a part of
+a step and changes nothing of which rows are in it.
 """
 
 from collections.abc import Iterator
@@ -57,18 +57,16 @@ def plan_steps(
     epochs: int,
     seed: int,
     max_steps: int | None = None,
-    max_rows: int | None = None,
 ) -> StepPlan:
     """The steps of `epochs` passes over the rows, each with each row once, `max_steps` at most.
 
     Args:
         lengths: slots of each row, at least 1; a row longer than `step_slots` is a step by itself.
-        max_rows: bound on the rows of a step, None for no other than `step_slots`.
     """
     steps: list[Rows] = []
     ends: list[int] = []
     for epoch in range(epochs):
-        steps += _epoch(lengths, step_slots, max_rows, np.random.default_rng((seed, epoch)))
+        steps += _epoch(lengths, step_slots, np.random.default_rng((seed, epoch)))
         ends.append(len(steps))
         if max_steps is not None and len(steps) >= max_steps:
             break
@@ -76,18 +74,26 @@ def plan_steps(
     return StepPlan(tuple(steps[:max_steps]), tuple(ends), lengths, units, units_per_step)
 
 
-def _epoch(
-    lengths: Ints, step_slots: int, max_rows: int | None, rng: np.random.Generator
-) -> list[Rows]:
+def _epoch(lengths: Ints, step_slots: int, rng: np.random.Generator) -> list[Rows]:
     order = rng.permutation(len(lengths))
     slots = np.cumsum(lengths[order])
     pool_of = (slots - 1) // (POOL_STEPS * step_slots)
     edges = np.flatnonzero(np.diff(pool_of)) + 1
     steps = []
     for pool in np.split(order, edges):
-        by_length = pool[np.argsort(-lengths[pool], kind="stable")]
-        steps += cut_by_length(by_length, lengths, bound=step_slots, max_rows=max_rows)
+        steps += _cut(pool[np.argsort(-lengths[pool], kind="stable")], lengths, step_slots)
     return [steps[at] for at in rng.permutation(len(steps))]
+
+
+def _cut(rows: Rows, lengths: Ints, step_slots: int) -> list[Rows]:
+    """`rows` in their order, in steps of at most `step_slots` slots, or of one row."""
+    ends = np.cumsum(lengths[rows])
+    steps, start, seen = [], 0, 0
+    while start < len(rows):
+        end = max(start + 1, int(np.searchsorted(ends, seen + step_slots, side="right")))
+        steps.append(rows[start:end])
+        start, seen = end, int(ends[end - 1])
+    return steps
 
 
 def parts_of(rows: Rows, lengths: Ints, *, budget: int, max_rows: int | None) -> list[Rows]:

@@ -116,8 +116,9 @@ class StepTrainer(Trainer):
         lengths = self.plan.lengths
         total = torch.zeros_like(self.loss_sum)
         padded = 0
+        epoch = int(self.plan.epoch(self.state.global_step))
         for part in parts_of(rows, lengths, budget=self.budget, max_rows=self.max_rows):
-            made = self.objective.inputs(part)
+            made = self.objective.inputs(part, epoch)
             given = {name: send(tensor, self.args.device) for name, tensor in made.items()}
             with self.compute_loss_context_manager():
                 loss = self.objective.loss(model, given)

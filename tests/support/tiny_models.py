@@ -138,14 +138,15 @@ def save_question_answerer(folder: Path) -> Path:
     return folder
 
 
-def save_masked_lm(folder: Path) -> Path:
+def save_masked_lm(folder: Path, **config: object) -> Path:
     """A small BERT with its head for masked words, and its tokenizer."""
     import torch
     from transformers import BertConfig, BertForMaskedLM
 
     torch.manual_seed(0)
     tokenizer = train_tokenizer()
-    BertForMaskedLM(BertConfig(**bert_settings(len(tokenizer)))).save_pretrained(folder)
+    settings = bert_settings(len(tokenizer)) | config
+    BertForMaskedLM(BertConfig(**settings)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -52,7 +52,8 @@ class Objective:
         fresh: names of its weights that began at random.
         lengths: slots of each training row (tokens, or 1 an image), at least 1.
         units: what the loss of a row counts, such as 1 an example or its labelled tokens.
-        inputs: row numbers to the tensors that `loss` takes, on the host.
+        inputs: row numbers and the number of the epoch (from 0) to the tensors that `loss` takes,
+            on the host.
         loss: the model and what `inputs` made, on the device, to the loss summed over all units.
         answer: a model of the same shape to the forward pass over the validation items, as an
             evaluation wants it.
@@ -66,7 +67,7 @@ class Objective:
     fresh: tuple[str, ...]
     lengths: Ints
     units: Ints
-    inputs: "Callable[[Rows], Inputs]"
+    inputs: "Callable[[Rows, int], Inputs]"
     loss: "Callable[[nn.Module, Inputs], torch.Tensor]"
     answer: "Callable[[LoadedModel], Prepared]"
     save: Callable[[Path], None]

@@ -48,7 +48,7 @@ def prepare(request: Request) -> Objective:
     labels = torch.from_numpy(np.asarray(request.truth.label_index))
     batch_rows = request.spec.engine.batch_rows
 
-    def inputs(rows: Rows) -> Inputs:
+    def inputs(rows: Rows, _epoch: int) -> Inputs:
         try:
             made = pixels(rows)
         except RowsFailed as failed:

@@ -50,7 +50,7 @@ def prepare(request: Request) -> Objective:
     batch = TokenBatch(encoded, tokenizer, tokenizer.pad_token_id or 0)
     labels = torch.from_numpy(np.asarray(request.truth.label_index))
 
-    def inputs(rows: Rows) -> Inputs:
+    def inputs(rows: Rows, _epoch: int) -> Inputs:
         return batch.tensors(rows) | {"labels": labels[torch.from_numpy(rows)]}
 
     def save(folder: Path) -> None:

@@ -54,7 +54,7 @@ def prepare(request: Request) -> Objective:
     batch = TokenBatch(windows.encoded, tokenizer, tokenizer.pad_token_id or 0)
     lengths = windows.encoded.lengths
 
-    def inputs(rows: Rows) -> Inputs:
+    def inputs(rows: Rows, _epoch: int) -> Inputs:
         made = batch.tensors(rows)
         labels = np.full(tuple(made["input_ids"].shape), IGNORED, dtype=np.int64)
         for at, row in enumerate(rows):
