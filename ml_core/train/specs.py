@@ -94,7 +94,6 @@ class FinetuneSpec:
         recipe: what is learnt, a name of `ml_core.train.recipes.RECIPES`.
         validation: the split that decides when to stop and gives the scores before and after; None
             holds back `training.validation_share` of the training rows, drawn by the seed.
-        teacher: the model to learn from, for distillation alone.
         labels: the label names in the order of the new model's outputs; None reads them from the
             training data.
         engine: `dtype`, `device`, `seed`, `threads`, `max_length` (tokens of a row), and what is
@@ -110,7 +109,6 @@ class FinetuneSpec:
     model: ModelSpec
     train: DataSpec
     validation: DataSpec | None = None
-    teacher: ModelSpec | None = None
     labels: tuple[str, ...] | None = None
     training: Training = field(default_factory=Training)
     engine: EngineSpec = field(default_factory=EngineSpec)

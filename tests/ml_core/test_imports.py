@@ -42,6 +42,10 @@ LIGHT = [
     "ml_core.train.results",
     "ml_core.train.events",
     "ml_core.train.recipes",
+    "ml_core.train.checking",
+    "ml_core.train.checkpoints",
+    "ml_core.train.finetuning",
+    "ml_core.finetune",
 ]
 
 
