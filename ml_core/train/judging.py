@@ -14,10 +14,11 @@ from ml_core.comparing import compare
 from ml_core.data.labels import LabelMap, Truth
 from ml_core.data.rows import write_rows
 from ml_core.data.schema import Items
+from ml_core.directions import Direction
 from ml_core.metrics import Setting
 from ml_core.metrics.spans import count_tags, f1_of, iob2_scheme
 from ml_core.metrics.values import metric_value
-from ml_core.results import Direction, MetricValue, PredictionsFile, Scores
+from ml_core.results import MetricValue, PredictionsFile, Scores
 from ml_core.statistics.bootstrap import estimate_sums, ratio_of_sums
 from ml_core.statistics.comparison import Comparison, Question
 from ml_core.statistics.paired import compare_means, compare_sums

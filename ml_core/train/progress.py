@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml_core.directions import Direction
 from ml_core.records import from_json, to_json
-from ml_core.results import Direction
 from ml_core.train.results import Curve, EvalPoint, TrainPoint
 
 FILE = "progress.json"

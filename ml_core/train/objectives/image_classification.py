@@ -10,9 +10,9 @@ from ml_core.data.schema import image_bytes
 from ml_core.errors import Code, UserError
 from ml_core.evaluate.batching import Rows
 from ml_core.evaluate.engine import Inputs, RowsFailed
+from ml_core.evaluate.pictures import check_headers, image_mode
 from ml_core.evaluate.tasks.image_classification import (
     ROWS,
-    check_headers,
     image_inputs,
     prepare_images,
 )
@@ -43,8 +43,7 @@ def prepare(request: Request) -> Objective:
         device=request.device,
         keep_head=keep_head,
     )
-    mode = "L" if getattr(config, "num_channels", 3) == 1 else "RGB"
-    pixels = image_inputs(processor, images, mode, n_threads=torch.get_num_threads())
+    pixels = image_inputs(processor, images, image_mode(config), n_threads=torch.get_num_threads())
     labels = torch.from_numpy(np.asarray(request.truth.label_index))
     batch_rows = request.spec.engine.batch_rows
 
