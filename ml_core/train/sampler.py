@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml_core.arrays import Ints
-from ml_core.evaluate.batching import Rows, cut_by_length
+from ml_core.evaluate.batching import Rows, cut
 
 POOL_STEPS = 32
 """Steps of one pool: more pad less, fewer mix lengths more freely over an epoch."""
@@ -99,4 +99,4 @@ def _cut(rows: Rows, lengths: Ints, step_slots: int) -> list[Rows]:
 def parts_of(rows: Rows, lengths: Ints, *, budget: int, max_rows: int | None) -> list[Rows]:
     """The rows of a step in parts that are computed one after the other, each within `budget`."""
     by_length = rows[np.argsort(-lengths[rows], kind="stable")]
-    return cut_by_length(by_length, lengths, bound=budget, max_rows=max_rows)
+    return list(cut(by_length, lengths, bound=budget, max_rows=max_rows))
