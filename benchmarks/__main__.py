@@ -15,6 +15,7 @@ NAMES = (
     "multiple_choice",
     "generation",
     "statistics",
+    "finetune",
 )
 NEEDS_GPU = ("evaluation_throughput_gpu",)
 """Left out, with a line that says so, where there is none."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ml_core.compare import CompareSpec, run
 from ml_core.errors import ERROR_FILE, CoreError
-from ml_core.evaluate.__main__ import leave_report
+from ml_core.process import leave_report
 
 RESULT_FILE = "comparison.json"
 
