@@ -8,11 +8,12 @@ from torch import nn
 from torch.nn import functional
 from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
+from ml_core.answers.tags import TagTruth
 from ml_core.data.roles import WORDS_ROLE
 from ml_core.errors import Code, UserError
 from ml_core.evaluate.batching import Rows
 from ml_core.evaluate.engine import Inputs
-from ml_core.evaluate.tasks.token_classification import cut, prepare_texts
+from ml_core.evaluate.tasks.token_classification import Windows, cut, prepare_texts
 from ml_core.evaluate.tokens import BUDGETS, TokenBatch
 from ml_core.load.heads import load_with_head, name_labels
 from ml_core.load.model import build_config
@@ -54,16 +55,6 @@ def prepare(request: Request) -> Objective:
     batch = TokenBatch(windows.encoded, tokenizer, tokenizer.pad_token_id or 0)
     lengths = windows.encoded.lengths
 
-    def inputs(rows: Rows, _epoch: int) -> Inputs:
-        made = batch.tensors(rows)
-        labels = np.full(tuple(made["input_ids"].shape), IGNORED, dtype=np.int64)
-        for at, row in enumerate(rows):
-            span = slice(windows.starts[row], windows.starts[row + 1])
-            before = labels.shape[1] - lengths[row] if batch.pads_left else 0
-            tags = request.truth.tags[windows.item[row]]
-            labels[at, before + windows.heads[span]] = tags[windows.words[span]]
-        return made | {"labels": torch.from_numpy(labels)}
-
     def save(folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
@@ -74,7 +65,7 @@ def prepare(request: Request) -> Objective:
         fresh=headed.fresh,
         lengths=np.maximum(lengths, 1),
         units=np.diff(windows.starts),
-        inputs=inputs,
+        inputs=lambda rows, _epoch: tagged_inputs(batch, windows, request.truth, rows),
         loss=tag_loss,
         answer=lambda loaded: prepare_texts(
             tokenizer,
@@ -89,6 +80,18 @@ def prepare(request: Request) -> Objective:
         n_truncated=int((np.bincount(windows.item, minlength=len(texts)) > 1).sum()),
         notes=notes,
     )
+
+
+def tagged_inputs(batch: TokenBatch, windows: Windows, truth: TagTruth, rows: Rows) -> Inputs:
+    """Windows with the tag of each word at its first token."""
+    made = batch.tensors(rows)
+    labels = np.full(tuple(made["input_ids"].shape), IGNORED, dtype=np.int64)
+    for at, row in enumerate(rows):
+        span = slice(windows.starts[row], windows.starts[row + 1])
+        before = labels.shape[1] - windows.encoded.lengths[row] if batch.pads_left else 0
+        tags = truth.tags[windows.item[row]]
+        labels[at, before + windows.heads[span]] = tags[windows.words[span]]
+    return made | {"labels": torch.from_numpy(labels)}
 
 
 def tag_loss(model: nn.Module, inputs: Inputs) -> torch.Tensor:
