@@ -2,10 +2,11 @@
 
 The Hub's fields are `name`, `description`, `evaluation_framework` and `tasks` with `id`, `config`
 and `split`. Ours are per task: `name`, `type`, `columns`, `labels`, `templates`, `metrics`,
-`chance`, `baselines`; of families that write texts also `generation` and `comparison`, whose fields
-are those of `GenerationSpec` and `ComparisonSpec` in `ml_core.generation`. An unknown field is an
-error, so that a slip of the pen does not change what is measured without anyone noticing. Which
-types there are, with which columns and metrics, is the table of `ml_core.evaluate.tasks`.
+`chance`, `baselines`, `dtype`; of families that write texts also `generation` and `comparison`,
+whose fields are those of `GenerationSpec` and `ComparisonSpec` in `ml_core.generation`; of families
+with choices `asking`, which is `AskingSpec` in `ml_core.asking`. An unknown field is an error, so
+that a slip of the pen does not change what is measured without anyone noticing. Which types there
+are, with which columns and metrics, is the table of `ml_core.evaluate.tasks`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 
 from ml_core.answers.filters import compile_filters
+from ml_core.asking import AskingSpec
 from ml_core.errors import UserError
 from ml_core.evaluate.tasks import TASKS, Task
 from ml_core.generation import REFUSAL, ComparisonSpec, GenerationSpec
 from ml_core.metrics.registry import Metric
 from ml_core.records import RecordError, from_json, to_json
+from ml_core.specs import Dtype
 
 FILE_NAME = "eval.yaml"
 MAX_FILE_BYTES = 64 * 1024
@@ -52,6 +55,8 @@ _TASK_FIELDS = (
     "baselines",
     "generation",
     "comparison",
+    "asking",
+    "dtype",
 )
 _TASK_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
 _SPLIT = re.compile(r"\w[\w.-]{0,99}\Z")
@@ -82,7 +87,8 @@ class Baseline:
 class TaskSpec:
     """One checked task. `metrics` names the main one first.
 
-    `generation` and `comparison` are of families that write texts, None elsewhere.
+    `generation` and `comparison` are of families that write texts, `asking` of those with choices,
+    None elsewhere. `dtype` None is float32.
     """
 
     id: str
@@ -99,11 +105,13 @@ class TaskSpec:
     generation: GenerationSpec | None = None
     comparison: ComparisonSpec | None = None
     templates: tuple[str, ...] = ()
+    asking: AskingSpec | None = None
+    dtype: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; what a family does not have is left out, so that digests stay."""
         values = asdict(self)
-        for name in ("generation", "comparison"):
+        for name in ("generation", "comparison", "asking", "dtype"):
             values.pop(name)
             if (given := getattr(self, name)) is not None:
                 values[name] = to_json(given)
@@ -221,6 +229,9 @@ class _Checker:
         wanted = {name: family.known_metrics[name] for name in metrics} if family else {}
         baselines = self.baselines(item.get("baselines"), f"{where}.baselines", wanted)
         generation, comparison = self.text_settings(item, where, family)
+        asking = self.asking(item, where, family)
+        is_plain = item.get("dtype") is None
+        dtype = None if is_plain else self.choice(item, "dtype", where, get_args(Dtype))
         if len(self.problems) > before or not (task_type and task_id and split):
             return None
         return TaskSpec(
@@ -238,6 +249,8 @@ class _Checker:
             generation=generation,
             comparison=comparison,
             templates=templates,
+            asking=asking,
+            dtype=dtype,
         )
 
     def text_settings(
@@ -254,6 +267,19 @@ class _Checker:
             self.settings(item.get("generation"), f"{where}.generation", read_generation, family),
             self.settings(item.get("comparison"), f"{where}.comparison", read_comparison, family),
         )
+
+    def asking(self, item: dict[Any, Any], where: str, family: Task | None) -> AskingSpec | None:
+        """How questions with choices are put; None is the question alone."""
+        value, where = item.get("asking"), f"{where}.asking"
+        if value is None or family is None:
+            return None
+        if family.answer != "choice":
+            self.add(where, "no_choices_here", type=family.name)
+            return None
+        found = self.settings(value, where, lambda given, _: from_json(AskingSpec, given), family)
+        if found and found.few_shot and found.few_shot.split == item.get("split"):
+            self.add(f"{where}.few_shot.split", "same_split")
+        return found
 
     def settings(
         self, value: Any, where: str, read: Callable[[Any, Task], T], family: Task

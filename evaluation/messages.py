@@ -257,6 +257,10 @@ EVALFILE_PROBLEMS: dict[str, Text] = {
         " as something else."
     ),
     "no_texts_here": _("Tasks of the type “%(type)s” do not write texts; leave this field out."),
+    "no_choices_here": _(
+        "Tasks of the type “%(type)s” have no choices to ask for; leave this field out."
+    ),
+    "same_split": _("Examples must come from another split than the one that is measured."),
     "bad_setting": _("This setting cannot be used: %(problem)s"),
     "label_twice": _("A label appears twice."),
     "no_metrics": _("There must be a list of metrics. They can be: %(choices)s."),

@@ -38,7 +38,7 @@ def build_spec(
         "dataset": {"repo": benchmark.dataset.full_name, "commit": version.commit_sha},
         "task": version.spec,
         "label_map": label_map,
-        "engine": {"dtype": "float32", "device": "auto", "seed": SEED},
+        "engine": {"dtype": version.spec.get("dtype", "float32"), "device": "auto", "seed": SEED},
         "limits": {
             "wall_s": settings.RUN_WALL_LIMIT_S,
             "memory_bytes": settings.RUN_MEMORY_LIMIT_BYTES,

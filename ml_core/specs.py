@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ml_core.asking import AskingSpec, Example
 from ml_core.errors import Code, UserError
 from ml_core.generation import ComparisonSpec, GenerationSpec
 from ml_core.records import RecordError, from_json, to_json
@@ -74,6 +75,7 @@ class EvaluationSpec:
         templates: for labels known by name: the sentences these are set into, at `{}`; empty means
             the task's own.
         may_be_silent: for questions about a text: whether some have no answer.
+        asking, examples: for multiple choice: how a question is put, and what is shown before it.
         generation, comparison: for families whose answer is a text of the model's own.
     """
 
@@ -89,6 +91,8 @@ class EvaluationSpec:
     bootstrap_draws: int = 2000
     templates: tuple[str, ...] = ()
     may_be_silent: bool = False
+    asking: AskingSpec = field(default_factory=AskingSpec)
+    examples: tuple[Example, ...] = ()
     generation: GenerationSpec = field(default_factory=GenerationSpec)
     comparison: ComparisonSpec = field(default_factory=ComparisonSpec)
     version: int = SPEC_VERSION

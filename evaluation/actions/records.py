@@ -110,7 +110,7 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
             "columns": task["columns"],
             "metrics": task["metrics"],
             "label_map": measured.label_map,
-            **{name: task[name] for name in ("generation", "comparison") if name in task},
+            **{name: task[name] for name in ("generation", "comparison", "asking") if name in task},
             "asked": spec["engine"],
             "limits": spec["limits"],
         },

@@ -76,6 +76,10 @@ class BenchmarkOut(serializers.Serializer[Any]):
         allow_null=True, help_text="How texts are generated; null where the task writes none."
     )
     comparison = serializers.DictField(allow_null=True, help_text="How they are compared.")
+    asking = serializers.DictField(
+        allow_null=True, help_text="How questions with choices are put; null for them alone."
+    )
+    dtype = serializers.CharField(help_text="The type that numbers are computed in.")
     is_active = serializers.BooleanField()
     version = TaskVersionOut()
     url = serializers.CharField()
@@ -93,7 +97,8 @@ class BenchmarkOut(serializers.Serializer[Any]):
                 "type": instance.task_type,
                 "dataset": instance.dataset.full_name,
                 **{name: spec[name] for name in kept},
-                **{name: spec.get(name) for name in ("generation", "comparison")},
+                **{name: spec.get(name) for name in ("generation", "comparison", "asking")},
+                "dtype": spec.get("dtype", "float32"),
                 "is_active": instance.is_active,
                 "version": {
                     "number": version.number,

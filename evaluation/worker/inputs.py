@@ -12,6 +12,8 @@ from evaluation.worker.splits import CARD, find_split
 from evaluation.worker.work import as_failure
 from ml_core.answers import load_kind
 from ml_core.answers.kind import AnswerKind
+from ml_core.asking import AskingSpec, Example
+from ml_core.data.examples import choose_examples
 from ml_core.data.withhold import Withheld, withhold_truth
 from ml_core.errors import CoreError
 from ml_core.evaluate.tasks import get_task
@@ -61,6 +63,8 @@ def prepare_job(
         memory=memory,
     )
     asked = core_spec(spec, model=model, files=data.paths, labels=_labels(task, data))
+    examples = _examples(asked, dataset, folder=hidden / "examples" / "data", memory=memory)
+    asked = dataclasses.replace(asked, examples=examples)
     try:
         family = get_task(asked.task)
         withheld = withhold_truth(asked, family, inputs)
@@ -94,6 +98,24 @@ def fetch_split(
     return SplitData(paths, dict(zip(found.files, fetched, strict=True)), found.labels)
 
 
+def _examples(
+    asked: EvaluationSpec, dataset: Source, *, folder: Path, memory: Path
+) -> tuple[Example, ...]:
+    """What is shown with its answers, from the split that the benchmark names for that."""
+    few_shot = asked.asking.few_shot
+    if few_shot is None:
+        return ()
+    config, split = asked.data.config, few_shot.split
+    found = fetch_split(dataset, config=config, split=split, folder=folder, memory=memory)
+    data = dataclasses.replace(
+        asked.data, files=tuple(str(path) for path in found.paths), split=split
+    )
+    try:
+        return choose_examples(dataclasses.replace(asked, data=data), few_shot)
+    except CoreError as error:
+        raise as_failure(error) from error
+
+
 def core_spec(
     spec: dict[str, Any], *, model: Path, files: list[Path], labels: tuple[str, ...] | None
 ) -> EvaluationSpec:
@@ -116,6 +138,7 @@ def core_spec(
             label_map=dict(label_map) if label_map else None,
             generation=from_json(GenerationSpec, task.get("generation") or {}),
             comparison=from_json(ComparisonSpec, task.get("comparison") or {}),
+            asking=from_json(AskingSpec, task.get("asking") or {}),
             metrics=tuple(task["metrics"]),
             templates=tuple(task.get("templates", ())),
             engine=EngineSpec(dtype=engine["dtype"], device=engine["device"], seed=engine["seed"]),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ml_core.answers.kind import AnswerKind, Collected
 from ml_core.arrays import Floats, Ints
+from ml_core.asking import answers_to
 from ml_core.data.roles import ANSWER_ROLE, CHOICES_ROLE
 from ml_core.data.rows import (
     ITEM_BYTES,
@@ -71,10 +72,11 @@ class ChoiceKind(AnswerKind[ChoiceLikelihoods, RightChoice, None]):
     def has_truth(self, items: Items) -> bool:
         return items.truth_column(ANSWER_ROLE) is not None
 
-    def read_truth(self, items: Items, _spec: EvaluationSpec) -> RightChoice:
+    def read_truth(self, items: Items, spec: EvaluationSpec) -> RightChoice:
         choices = check_choices(items)
+        said = [answers_to(spec.asking, row) for row in choices]
         n_bytes = tuple(
-            np.array([len(text.encode()) for text in row], dtype=np.int64) for row in choices
+            np.array([len(text.encode()) for text in row], dtype=np.int64) for row in said
         )
         return RightChoice(items.item_ids, _answers(items, choices), n_bytes)
 

@@ -189,6 +189,49 @@ def test_how_a_model_pools_is_fetched_and_nothing_else_below_its_top(
     assert (tmp_path / "model/1_Pooling/config.json").read_text() == "{}"
 
 
+def test_examples_come_from_their_split_and_are_shown_to_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = FolderHub(tmp_path / "hub")
+    hub.root.mkdir()
+    for module in (inputs, splits):
+        monkeypatch.setattr(module, "list_files", hub.list_files)
+        monkeypatch.setattr(module, "fetch_files", hub.fetch_files)
+    write_split(hub.root, CHOICES)
+    lines = [json.dumps(row) for row in CHOICES]
+    (hub.root / "dev.jsonl").write_text("\n".join(lines))
+    (hub.root / "README.md").write_text(CARD)
+    asking = (
+        "asking: {template: '{question} {choices}', answers: letters, "
+        "few_shot: {split: dev, ids: ['1']}}, dtype: bfloat16"
+    )
+    (found,) = parse(eval_yaml("multiple-choice", more=asking).encode()).tasks
+    spec = {
+        "model": {"repo": "me/model", "commit": "a" * 40},
+        "dataset": {"repo": "me/data", "commit": "c" * 40},
+        "task": found.to_json(),
+        "engine": {"dtype": found.dtype, "device": "cpu", "seed": 0},
+    }
+    folders = {name: tmp_path / name for name in ("inputs", "hidden")}
+    for folder in folders.values():
+        folder.mkdir()
+    model = tiny_models.save_causal_lm(tmp_path / "model")
+    job = prepare_job(spec, dataset=SOURCE, model=model, memory=tmp_path / "memory", **folders)
+    (example,) = job.withheld.spec.examples
+    assert (example.question, example.answer) == ("a good film with", 1)
+    result = evaluate.run(replace(job.withheld.spec, metrics=()), tmp_path / "out")
+    assert result.execution.dtype == "bfloat16"
+    assert result.spec.asking.few_shot == found.asking.few_shot  # type: ignore[union-attr]
+    rows = pq.read_table(tmp_path / "out" / PREDICTIONS_FILE).to_pylist()
+    assert all(len(row["log_likelihoods"]) == 2 for row in rows)
+
+
+CARD = """---
+configs:
+- config_name: default
+  data_files: [{split: test, path: test.jsonl}, {split: dev, path: dev.jsonl}]
+---
+"""
 UNFIT = [
     ("perplexity", "labels: [a, b]", "no_labels_here"),
     ("perplexity", "metrics: [accuracy]", "not_a_choice"),
@@ -204,6 +247,13 @@ UNFIT = [
     ("perplexity", "generation: {max_new_tokens: 5}", "no_texts_here"),
     ("perplexity", "comparison: {filters: [strip]}", "no_texts_here"),
     ("translation", "chance: 101", "not_a_value"),
+    ("perplexity", "asking: {template: '{question}'}", "no_choices_here"),
+    ("perplexity", "dtype: float8", "not_a_choice"),
+    ("multiple-choice", "asking: {template: 'no place'}", "bad_setting"),
+    ("multiple-choice", "asking: {jinja: '{{x}}'}", "bad_setting"),
+    ("multiple-choice", "asking: [a]", "bad_setting"),
+    ("multiple-choice", "asking: {few_shot: {split: dev}}", "bad_setting"),
+    ("multiple-choice", "asking: {few_shot: {split: t, n: 2}}", "same_split"),
 ]
 
 

@@ -44,6 +44,19 @@ doc_to_target: "{{long}}"
 metric_list: [{metric: bits_per_byte}]
 """
 
+WRITTEN = """
+task: own_written
+dataset_path: json
+dataset_kwargs: {data_files: {test: "DATA"}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{choices[0]}}"
+generation_kwargs: {until: ["\\n", " cat"], max_gen_toks: 12}
+metric_list: [{metric: exact_match}]
+"""
+TASKS = {"letters": LETTERS, "texts": TEXTS, "rolling": ROLLING, "written": WRITTEN}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -65,7 +78,7 @@ def folder(tmp_path_factory):
     data = folder / "data.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "tasks").mkdir()
-    for name, text in (("letters", LETTERS), ("texts", TEXTS), ("rolling", ROLLING)):
+    for name, text in TASKS.items():
         (folder / f"tasks/{name}.yaml").write_text(text.replace("DATA", str(data)))
     return folder
 
@@ -91,7 +104,7 @@ def evaluated(lm, folder):
 
     return simple_evaluate(
         model=lm,
-        tasks=["own_letters", "own_texts", "own_rolling"],
+        tasks=[f"own_{name}" for name in TASKS],
         task_manager=TaskManager(include_path=str(folder / "tasks"), include_defaults=False),
         bootstrap_iters=0,
         log_samples=True,
@@ -113,6 +126,10 @@ def test_tasks_give_what_they_give_on_the_harness_own_model(folder, models, monk
         assert same == pytest.approx(
             {key: theirs["results"][task][key] for key in same}, abs=1e-6, nan_ok=True
         )
+    pairs = zip(theirs["samples"]["own_written"], ours["samples"]["own_written"], strict=True)
+    answers = [(a["filtered_resps"], b["filtered_resps"]) for a, b in pairs]
+    assert all(a == b for a, b in answers)
+    assert len({text for (text,), _ in answers}) > 4
     assert any("tree" in note for note in models["ours"].notes)
 
 
@@ -126,6 +143,10 @@ def test_what_cannot_be_computed_is_no_number(models):
     lm = models["ours"]
     assert lm.loglikelihood([]) == []
     assert lm.loglikelihood_rolling([Instance("loglikelihood_rolling", {}, ("",), 0)]) == [0.0]
+    with pytest.raises(UserError, match="no generation setting 'top_k'"):
+        lm.generate_until([Instance("generate_until", {}, ("a", {"top_k": 3}), 0)])
+    with pytest.raises(UserError, match="256 new tokens"):
+        lm.generate_until([Instance("generate_until", {}, ("a", {}), 0)])
     broken = type(lm.loaded.model)(lm.loaded.model.config).eval()
     with torch.no_grad():
         broken.lm_head.weight.fill_(float("nan"))

@@ -10,6 +10,7 @@ import torch
 
 from ml_core import evaluate
 from ml_core.answers.choice import KIND, RightChoice
+from ml_core.asking import AskingSpec, Example
 from ml_core.data.withhold import withhold_truth
 from ml_core.errors import PlatformError, UserError
 from ml_core.evaluate import get_task
@@ -76,6 +77,26 @@ def test_likelihoods_equal_those_of_transformers(model, tmp_path):
     ]
     assert result.metric("accuracy_norm").value == pytest.approx(np.mean(by_byte), abs=1e-12)
     assert result.metric("brier").direction == "lower"
+
+
+def test_letters_behind_examples_equal_those_of_transformers(model, tmp_path):
+    columns = columns_of(8)
+    asking = AskingSpec("{question}\n{choices}\nSo:", "letters", introduction="Cats.")
+    shown = Example("x", "a dog", ("the mat", "a film"), 1)
+    spec = spec_of(model, tmp_path / "d.parquet", columns)
+    spec = dataclasses.replace(spec, asking=asking, examples=(shown,))
+    result = evaluate.run(spec, tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out/predictions.parquet").to_pylist()
+    for row, question, choices in zip(rows, columns["question"], columns["choices"], strict=True):
+        if row["truncated"]:
+            continue
+        lines = "\n".join(f"{a}. {c}" for a, c in zip("ABCD", choices, strict=False))
+        text = f"Cats.\n\na dog\nA. the mat\nB. a film\nSo: B\n\n{question}\n{lines}\nSo:"
+        expected = [reference(model, text, letter) for letter in "ABCD"[: len(choices)]]
+        assert row["log_likelihoods"] == pytest.approx(expected, abs=1e-3)
+    assert sum(not row["truncated"] for row in rows) > 2
+    norm, plain = (result.metric(name).value for name in ("accuracy_norm", "accuracy"))
+    assert norm == plain, "letters are of one length"
 
 
 def test_batch_size_does_not_change_the_answer(model, tmp_path):

@@ -10,14 +10,13 @@ import numpy as np
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedTokenizerBase
 
 from ml_core.answers.kind import Collected
+from ml_core.asking import DELIMITER, answers_to, put
 from ml_core.data.roles import CHOICES_ROLE
 from ml_core.evaluate.job import Prepared, Request
 from ml_core.evaluate.likelihoods import Likelihoods, score_pairs
 from ml_core.evaluate.pairs import highest, pairs_of
 from ml_core.load.model import LoadedModel, build_config, load_model
 from ml_core.load.tokenizer import check_vocabulary, load_tokenizer, longest_input, n_embeddings
-
-DELIMITER = " "
 
 
 def prepare(request: Request) -> Prepared:
@@ -35,8 +34,13 @@ def prepare(request: Request) -> Prepared:
     )
     questions = request.items.inputs.column("question").to_pylist()
     choices = request.items.inputs.column(CHOICES_ROLE).to_pylist()
-    limit = request.spec.engine.max_length
-    return prepare_questions(tokenizer, loaded, questions, choices, max_length=limit)
+    spec = request.spec
+    asked = [
+        put(spec.asking, question, row, spec.examples)
+        for question, row in zip(questions, choices, strict=True)
+    ]
+    answers = [answers_to(spec.asking, row) for row in choices]
+    return prepare_questions(tokenizer, loaded, asked, answers, max_length=spec.engine.max_length)
 
 
 def prepare_questions(
