@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from django.db.models import F
@@ -53,17 +52,16 @@ def register() -> None:
             count=_count_of_dataset,
         )
     )
-    if find_spec("ml_core.finetune") is not None:
-        register_repo_button(
-            RepoButton(
-                "finetune",
-                _("Fine-tune"),
-                "graph-up",
-                "finetune",
-                10,
-                frozenset({RepoType.MODEL, RepoType.DATASET}),
-            )
+    register_repo_button(
+        RepoButton(
+            "finetune",
+            _("Fine-tune"),
+            "graph-up",
+            "finetune",
+            10,
+            frozenset({RepoType.MODEL, RepoType.DATASET}),
         )
+    )
     register_home_panel(
         HomePanel("benchmarks", "evaluation/components/home_panel.html", 20, _home_panel)
     )

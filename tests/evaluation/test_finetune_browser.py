@@ -14,7 +14,6 @@ from tests.evaluation.test_live_runs import Person
 from tests.support.live_site import LiveSite
 from tests.support.tiny_models import save_text_classifier
 
-pytest.importorskip("ml_core.finetune", reason="the job is not here")
 pytestmark = pytest.mark.slow
 
 

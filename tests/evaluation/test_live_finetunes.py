@@ -13,7 +13,6 @@ from tests.evaluation.test_live_runs import Person
 from tests.support.live_site import LiveSite, wait_for
 from tests.support.tiny_models import save_text_classifier
 
-pytest.importorskip("ml_core.finetune", reason="the job is not here")
 pytestmark = pytest.mark.slow
 
 GOOD = ("good", "fine", "very good", "liked")
@@ -97,7 +96,7 @@ def test_model_is_trained_and_published_with_its_lineage(
 def test_killed_worker_is_followed_by_one_that_goes_on_from_the_checkpoint(
     bubblewrap: str, live_site: LiveSite, person: Person, base: str, reviews: str
 ) -> None:
-    """64 rows of 10 slots and 64 slots a step are some ten steps an epoch; one checkpoint each."""
+    """All rows fit into one step, so that each epoch is a step, a measurement and a checkpoint."""
     run = start(person, base, reviews, "survivor", epochs=30)
     stored = "Checkpoint.objects.filter(run_id=run).count()"
     imports = "from evaluation.models import Checkpoint\n"
