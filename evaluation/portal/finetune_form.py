@@ -118,7 +118,8 @@ class FinetuneForm(forms.Form):
         self._choose("method", [(m, METHOD_TITLES[m]) for m in recipe.methods], recipe.methods[0])
         self._choose("owner", owner_choices(user), user.username)
         rates = ", ".join(f"{rate:g} ({name})" for name, rate in recipe.learning_rates.items())
-        self.fields["learning_rate"].help_text = gettext("Empty: %(rates)s.") % {"rates": rates}
+        words = gettext("Empty: %(rates)s; more for narrow models.")
+        self.fields["learning_rate"].help_text = words % {"rates": rates}
         for role in self.roles:
             self.fields[f"column_{role.name}"] = self._column(role)
 

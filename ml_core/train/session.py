@@ -52,7 +52,11 @@ class Session:
     @property
     def learning_rate(self) -> float:
         training = self.spec.training
-        return training.learning_rate or self.checked.recipe.learning_rates[training.method]
+        width = self.checked.checkpoint.config.values.get("hidden_size")
+        rate = self.checked.recipe.learning_rate(
+            training.method, width=width if isinstance(width, int) else None
+        )
+        return training.learning_rate or rate
 
     @property
     def step_slots(self) -> int:

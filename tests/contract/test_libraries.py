@@ -159,6 +159,9 @@ def test_ranges_of_a_data_set_are_read_through_its_hf_path(machine: Machine) -> 
             group = pq.ParquetFile(file).read_row_group(6)
         result = dict(total=int(frame["n"].sum()), first=group["n"][0].as_py(), rows=len(group),
                       fetched=sum(fetched), size=size)
+        # Threads of pyarrow's that still read ahead may end an ending interpreter with an abort.
+        print("RESULT " + json.dumps(result), flush=True)
+        os._exit(0)
         """
     )
     assert result["total"] == 400_000 * 399_999 // 2

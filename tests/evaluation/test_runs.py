@@ -30,11 +30,10 @@ from tests.support.factories import commit, make_user
 pytestmark = pytest.mark.django_db
 
 
-def test_every_state_has_its_moves_and_closed_ones_stay_closed() -> None:
+def test_every_state_has_its_moves_and_finished_ones_stay_finished() -> None:
     assert set(MOVES) == set(RunState)
     assert not MOVES[RunState.FINISHED]
-    assert not MOVES[RunState.CANCELLED]
-    assert MOVES[RunState.FAILED] == {RunState.QUEUED}
+    assert MOVES[RunState.CANCELLED] == MOVES[RunState.FAILED] == {RunState.QUEUED}
     assert {*ACTIVE, *CLOSED} == set(RunState)
 
 

@@ -18,7 +18,7 @@ from ml_core.specs import DataSpec, EngineSpec, EvaluationSpec, ModelSpec
 from tests.support.tiny_models import save_clip, save_image_classifier
 
 TASK = get_task("zero-shot-image-classification")
-LABELS = ("cat", "dog", "film", "day", "story", "mat", "end")
+LABELS = ("cat", "dog", "film", "day", "story", "mat", "good")
 N = 24
 
 

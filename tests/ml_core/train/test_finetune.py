@@ -95,7 +95,10 @@ def run(spec, out):
 
 
 def test_losses_equal_those_of_trainer_step_by_step(base, tmp_path):
-    """Equal batches, float32, no dropout, plain Trainer of transformers 5.23 with its own loss."""
+    """Equal batches, float32, no dropout, plain Trainer of transformers 5.23 with its own loss.
+
+    Kernels may add up in another order from run to run, and Adam passes a last bit on: 1e-5.
+    """
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     data = write_texts(tmp_path / "d.parquet", 48, n_words=10)
@@ -141,7 +144,7 @@ def test_losses_equal_those_of_trainer_step_by_step(base, tmp_path):
     model = AutoModelForSequenceClassification.from_pretrained(still)
     Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Keep()]).train()
     assert len(losses) == len(plan) == len(ours.curve.train)
-    assert [p.loss for p in ours.curve.train] == pytest.approx(losses, abs=1e-6)
+    assert [p.loss for p in ours.curve.train] == pytest.approx(losses, abs=1e-5)
     assert len(set(losses)) > 6
 
 

@@ -111,3 +111,12 @@ def test_a_recipe_agrees_with_the_family_that_scores_it(recipe):
         task = TASKS[recipe.task]
         assert set(recipe.metrics) <= set(task.known_metrics)
         assert {role.name for role in recipe.truth} == {role.name for role in task.truth}
+
+
+@pytest.mark.parametrize(
+    ("width", "rate"),
+    [(None, 5e-5), (1024, 5e-5), (768, 5e-5), (384, 1e-4), (128, 3e-4), (8, 4e-4)],
+)
+def test_a_narrow_model_learns_at_a_higher_rate(width, rate):
+    recipe = RECIPES["text-classification"]
+    assert recipe.learning_rate("full", width=width) == pytest.approx(rate)
