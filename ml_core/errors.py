@@ -47,6 +47,7 @@ class Code(StrEnum):
     WEIGHTS_INVALID = "weights_invalid"
     WEIGHTS_MISMATCH = "weights_mismatch"
     ADAPTER_ONLY = "adapter_only"
+    ADAPTER_INVALID = "adapter_invalid"
     MODEL_TOO_LARGE = "model_too_large"
     UNSUPPORTED_MODEL = "unsupported_model"
     UNSUPPORTED_QUANTIZATION = "unsupported_quantization"
@@ -56,6 +57,9 @@ class Code(StrEnum):
     PROCESSOR_MISSING = "processor_missing"
     PROCESSOR_INVALID = "processor_invalid"
     LABELS_UNRESOLVED = "labels_unresolved"
+    # the conversion
+    NOTHING_TO_CONVERT = "nothing_to_convert"
+    PARITY_FAILED = "parity_failed"
     # the run
     TOO_MANY_ITEM_ERRORS = "too_many_item_errors"
     LOSS_NOT_FINITE = "loss_not_finite"

@@ -136,6 +136,19 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class AdapterFacts:
+    """A LoRA adapter that was added into the weights, in float32, before anything was computed.
+
+    `modules` got an addition, `replaced` are parameters that the adapter brought whole.
+    """
+
+    ranks: tuple[int, ...]
+    modules: int
+    replaced: tuple[str, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What was loaded. `removed_config_keys` are runtime settings we did not take over."""
 
@@ -145,6 +158,7 @@ class ModelFacts:
     stored_parameters: dict[str, int]
     weight_files: tuple[str, ...]
     removed_config_keys: tuple[str, ...] = ()
+    adapter: AdapterFacts | None = None
 
 
 @dataclass(frozen=True)

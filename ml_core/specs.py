@@ -18,11 +18,17 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A folder with a checkpoint. `repo` and `revision` are recorded, never fetched."""
+    """A folder with a checkpoint. `repo` and `revision` are recorded, never fetched.
+
+    `base` is the model that an adapter alone adds to. `onnx` is a file with the same model, which
+    then computes the outputs in onnxruntime; the folder still says all else about it.
+    """
 
     path: str
     repo: str | None = None
     revision: str | None = None
+    base: "ModelSpec | None" = None
+    onnx: str | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ml_core.evaluate.events import OnEvent, Reporter, ignore
 from ml_core.evaluate.tasks import Task, get_task
 from ml_core.load.checkpoint import Checkpoint, open_checkpoint
 from ml_core.metrics import Setting
-from ml_core.results import EvaluationResult, Execution, ModelFacts, PredictionsFile
+from ml_core.results import AdapterFacts, EvaluationResult, Execution, ModelFacts, PredictionsFile
 from ml_core.specs import EvaluationSpec
 
 if TYPE_CHECKING:
@@ -81,7 +81,13 @@ def check(spec: EvaluationSpec) -> Checked:
         kind.metric(name)
     items = read_items(spec.data, task.inputs, task.truth)
     truth = kind.read_truth(items, spec) if kind.has_truth(items) else None
-    checkpoint = open_checkpoint(Path(spec.model.path), max_parameters=spec.max_parameters)
+    model = spec.model
+    checkpoint = open_checkpoint(
+        Path(model.path),
+        max_parameters=spec.max_parameters,
+        base=None if model.base is None else Path(model.base.path),
+        onnx=None if model.onnx is None else Path(model.onnx),
+    )
     return Checked(task, kind, items, truth, checkpoint, kind.fit(checkpoint, items, spec))
 
 
@@ -140,6 +146,17 @@ def _model_facts(checkpoint: Checkpoint, prepared: "Prepared") -> ModelFacts:
         stored_parameters=dict(checkpoint.weights.stored_parameters),
         weight_files=checkpoint.weights.files,
         removed_config_keys=checkpoint.config.removed_keys,
+        adapter=_adapter_facts(checkpoint),
+    )
+
+
+def _adapter_facts(checkpoint: Checkpoint) -> AdapterFacts | None:
+    adapter = checkpoint.adapter
+    if adapter is None:
+        return None
+    ranks = sorted({factors.rank for factors in adapter.factors.values()})
+    return AdapterFacts(
+        tuple(ranks), len(adapter.factors), tuple(sorted(adapter.replaced)), adapter.n_parameters
     )
 
 

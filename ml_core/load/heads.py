@@ -4,7 +4,7 @@ The base must be whole, as everywhere; what lies outside of it, and the pooler t
 may be missing, of another size, or left over from an earlier head.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from ml_core.load.model import LoadedModel, check_report, class_for, read_weights
+from ml_core.load.model import (
+    LoadedModel,
+    check_report,
+    class_for,
+    read_weights,
+    report_without,
+)
 
 POOLER = "pooler."
 
@@ -64,7 +70,7 @@ def load_with_head(
     strangers = [*report.get("missing_keys", ()), *report.get("unexpected_keys", ())]
     strangers += [name for name, *_ in report.get("mismatched_keys", ())]
     head = tuple(n for n in {*names, *strangers} if not n.startswith(base) or _is_pooler(n, base))
-    check_report(_outside(report, head), purpose)
+    check_report(report_without(report, head), purpose)
     missing = {*report.get("missing_keys", ())}
     missing |= {name for name, *_ in report.get("mismatched_keys", ())}
     if not keep_head:
@@ -77,16 +83,6 @@ def load_with_head(
 
 def _is_pooler(name: str, base: str) -> bool:
     return name.removeprefix(base).startswith(POOLER)
-
-
-def _outside(report: Mapping[str, Any], head: Iterable[str]) -> dict[str, Any]:
-    """The report without what concerns the head."""
-    ours = set(head)
-    kept: dict[str, Any] = dict(report)
-    for key in ("missing_keys", "unexpected_keys"):
-        kept[key] = [name for name in report.get(key, ()) if name not in ours]
-    kept["mismatched_keys"] = [m for m in report.get("mismatched_keys", ()) if m[0] not in ours]
-    return kept
 
 
 def _renew(model: PreTrainedModel, model_class: Any, names: list[str], fresh: set[str]) -> set[str]:

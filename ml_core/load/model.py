@@ -1,6 +1,6 @@
 """A staged checkpoint into a model that is wholly what the checkpoint says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,11 @@ from torch import nn
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from ml_core.errors import Code, UserError
+from ml_core.load.adapter_files import check_task, open_adapter
+from ml_core.load.adapting import add_in
+from ml_core.load.checkpoint import STAGED_ADAPTER, STAGED_ONNX
 from ml_core.load.config import CleanConfig
+from ml_core.load.onnx import compute_by_onnx
 from ml_core.load.weights import too_large
 
 MAX_SHOWN = 5
@@ -73,8 +77,16 @@ def load_model(
     """
     model_class = class_for(config, classes, purpose, max_parameters)
     model, report, attention = read_weights(folder, config, model_class, dtype)
-    check_report(report, purpose, heads=heads)
+    if (folder / STAGED_ADAPTER).is_dir():
+        adapter = open_adapter(folder / STAGED_ADAPTER)
+        check_task(adapter, model_class.__name__, purpose)
+        check_report(report_without(report, adapter.replaced), purpose, heads=heads)
+        add_in(model, adapter)
+    else:
+        check_report(report, purpose, heads=heads)
     model = model.to(device).eval()
+    if (folder / STAGED_ONNX).is_file():
+        compute_by_onnx(model, folder / STAGED_ONNX)
     n_parameters = sum(p.numel() for p in model.parameters())
     return LoadedModel(model, n_parameters, attention)
 
@@ -155,6 +167,16 @@ def check_report(report: Mapping[str, Any], purpose: str, *, heads: tuple[str, .
         raise UserError(
             Code.WEIGHTS_INVALID, f"The weights do not load: {_some(list(report['error_msgs']))}"
         )
+
+
+def report_without(report: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The report without what concerns the weights `names`."""
+    ours = set(names)
+    kept: dict[str, Any] = dict(report)
+    for key in ("missing_keys", "unexpected_keys"):
+        kept[key] = [name for name in report.get(key, ()) if name not in ours]
+    kept["mismatched_keys"] = [m for m in report.get("mismatched_keys", ()) if m[0] not in ours]
+    return kept
 
 
 def _model_class(config: PreTrainedConfig, classes: Mapping[type, Any], purpose: str) -> Any:

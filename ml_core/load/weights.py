@@ -13,10 +13,10 @@ from ml_core.formats.safetensors import (
     summarize,
 )
 from ml_core.formats.shards import MAX_INDEX_BYTES, ShardIndex, parse_index, summarize_sharded
+from ml_core.load.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".keras")
 OTHER_FORMATS = {".gguf": "GGUF", ".onnx": "ONNX", ".tflite": "TensorFlow Lite"}
 MAX_HEADER_BYTES = 25_000_000
@@ -100,11 +100,12 @@ def _invalid(file: str, error: Exception) -> UserError:
 def _nothing_to_load(folder: Path) -> UserError:
     """Why there is nothing to load, and what its owner can do."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    if any(name in ADAPTER_FILES for name in names):
+    if ADAPTER_CONFIG in names or ADAPTER_WEIGHTS in names:
         return UserError(
             Code.ADAPTER_ONLY,
-            "The repository holds an adapter without its base model. Merge the adapter into the "
-            "base (merge_and_unload), save with save_pretrained and upload the result.",
+            "The repository holds an adapter without its base model, and no base was given. Name "
+            "the base in adapter_config.json (base_model_name_or_path), or merge the adapter into "
+            "it and upload the result.",
         )
     for name in names:
         for suffix, title in OTHER_FORMATS.items():
@@ -112,7 +113,7 @@ def _nothing_to_load(folder: Path) -> UserError:
                 return UserError(
                     Code.UNSUPPORTED_MODEL,
                     f"The repository holds {title} weights ({name}); an evaluation loads "
-                    "safetensors only.",
+                    f"safetensors only.{_advice(title)}",
                     file=name,
                 )
     unsafe = [name for name in names if name.endswith(UNSAFE_SUFFIXES)]
@@ -129,8 +130,15 @@ def _unsafe(files: list[str]) -> UserError:
     return UserError(
         Code.UNSAFE_FORMAT,
         f"The weights are in {files[0]}, a format that can run code when it is opened, so it was "
-        "not opened. Convert them to safetensors: load the model on your own computer with "
-        "AutoModel...from_pretrained, call save_pretrained (it writes model.safetensors), and "
-        "upload that file; or ask for a conversion of this repository, which runs apart.",
+        "not opened. Convert them to safetensors: the action “Convert” of this model does it "
+        "apart from everything else (conversion “safetensors”), or load the model on your own "
+        "computer with AutoModel...from_pretrained, call save_pretrained (it writes "
+        "model.safetensors), and upload that file.",
         files=files,
     )
+
+
+def _advice(title: str) -> str:
+    if title != "GGUF":
+        return ""
+    return " The action “Convert” of this model makes safetensors of it (“safetensors”)."

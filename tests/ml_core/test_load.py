@@ -118,7 +118,7 @@ def test_a_model_with_code_of_its_own_is_refused(file, folder, tmp_path):
         (["tf_model.h5"], "unsafe_format", "tf_model.h5"),
         (["model.gguf"], "unsupported_model", "GGUF"),
         (["model.onnx"], "unsupported_model", "ONNX"),
-        (["adapter_config.json", "adapter_model.safetensors"], "adapter_only", "Merge the adapter"),
+        (["adapter_config.json", "adapter_model.safetensors"], "adapter_only", "merge the adapter"),
         ([], "weights_missing", "no weights"),
     ],
 )

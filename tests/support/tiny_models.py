@@ -383,3 +383,38 @@ def save_clip(folder: Path, *, image_size: int = 16) -> Path:
     crop = {"height": image_size, "width": image_size}
     CLIPImageProcessorPil(size=size, crop_size=crop).save_pretrained(folder)
     return folder
+
+
+def save_adapter(
+    base: Path, folder: Path, *, labels: tuple[str, ...] = LABELS, **settings: object
+) -> Path:
+    """An adapter that peft makes for the text classifier in `base`, with a head of its own."""
+    import warnings
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(7)
+    settings = {
+        "r": 3,
+        "lora_alpha": 6,
+        "task_type": "SEQ_CLS",
+        "target_modules": ["query", "value", "intermediate.dense"],
+        "modules_to_save": ["classifier"],
+        "init_lora_weights": False,
+    } | settings
+    config = BertConfig.from_pretrained(base)
+    config.id2label = dict(enumerate(labels))
+    model = BertForSequenceClassification.from_pretrained(
+        base, config=config, ignore_mismatched_sizes=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's words with this transformers
+        wrapped = get_peft_model(model, LoraConfig(**settings))
+    if settings["modules_to_save"]:
+        torch.nn.init.normal_(wrapped.base_model.model.classifier.modules_to_save.default.weight)
+    wrapped.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink()
+    edit_json(folder / "adapter_config.json", base_model_name_or_path="someone/base")
+    return folder
