@@ -140,7 +140,7 @@ def environment_facts(device: "torch.device") -> dict[str, str]:
         "cpu": _cpu_name(),
         "cpu_count": str(os.cpu_count() or 0),
     }
-    facts |= {name: _version(name) for name in RECORDED_PACKAGES}
+    facts |= {name: package_version(name) for name in RECORDED_PACKAGES}
     return facts | _gpu_facts(device) if device.type == "cuda" else facts
 
 
@@ -169,7 +169,8 @@ def nvidia_driver(path: Path) -> str:
     return found[0] if found else "unknown"
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Of an installed package; “absent” where it is not."""
     try:
         return version(package)
     except PackageNotFoundError:

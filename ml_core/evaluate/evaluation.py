@@ -146,11 +146,11 @@ def _model_facts(checkpoint: Checkpoint, prepared: "Prepared") -> ModelFacts:
         stored_parameters=dict(checkpoint.weights.stored_parameters),
         weight_files=checkpoint.weights.files,
         removed_config_keys=checkpoint.config.removed_keys,
-        adapter=_adapter_facts(checkpoint),
+        adapter=adapter_facts(checkpoint),
     )
 
 
-def _adapter_facts(checkpoint: Checkpoint) -> AdapterFacts | None:
+def adapter_facts(checkpoint: Checkpoint) -> AdapterFacts | None:
     adapter = checkpoint.adapter
     if adapter is None:
         return None

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml_core.errors import Code, UserError
 from ml_core.formats import FormatError
@@ -98,7 +99,7 @@ def open_adapter(folder: Path) -> Adapter:
     factors, replaced, n_parameters = _sorted_out(_header(folder))
     task = settings.get("task_type")
     base = settings.get("base_model_name_or_path")
-    alphas = settings.get("alpha_pattern") or {}
+    alphas: Any = settings.get("alpha_pattern") or {}  # an object, as `_check_settings` found
     return Adapter(
         folder,
         factors,

@@ -115,5 +115,5 @@ def _delta(
 
 @contextmanager
 def _tensors(folder: Path) -> Iterator[Mapping[str, torch.Tensor]]:
-    with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as opened:  # type: ignore[no-untyped-call]
+    with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as opened:
         yield {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
