@@ -33,6 +33,11 @@ _REPOS_PER_ANSWER = 3
 _LINKS_LOOKED_AT = 32
 
 
+def is_indexed(chunk_hash: str) -> bool:
+    """Whether anybody's xorb answers for this chunk."""
+    return XorbChunk.objects.filter(chunk_hash=chunk_hash).exists()
+
+
 def answer_query(chunk_hash: str, *, repo: Repo, actor: Actor) -> bytes | None:
     """A shard with the xorbs that hold this chunk; None if the actor can read no such file.
 
@@ -61,10 +66,7 @@ def answer_query(chunk_hash: str, *, repo: Repo, actor: Actor) -> bytes | None:
 def _links_of(chunk_hash: str, repo: Repo, actor: Actor) -> list[RepoXorb]:
     """The links to xorbs with this chunk that promise most, at most one a repository."""
     here = {"xorb__quarantined_at": None, "xorb__condemned_at": None}
-    chunks = XorbChunk.objects.filter(chunk_hash=chunk_hash, **here)
-    if not chunks.exists():  # the usual answer, and most of what a folder of small files asks
-        return []
-    holders = chunks.values("xorb_id")
+    holders = XorbChunk.objects.filter(chunk_hash=chunk_hash, **here).values("xorb_id")
     links = RepoXorb.objects.filter(xorb__in=holders, repo__in=repos_open_to(actor))
     is_here = Case(When(repo=repo, then=1), default=0)
     latest: dict[int, RepoXorb] = {}

@@ -63,16 +63,21 @@ def issue_token(*, repo: Repo, actor: Actor, can_write: bool) -> IssuedToken:
     return IssuedToken(signing.dumps(claims, salt=_TOKEN_SALT), expires_at)
 
 
-def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
-    """The grant behind a token, if it is valid now.
+@dataclass(frozen=True, slots=True)
+class CasClaims:
+    """What a token says, signed by this site and not expired; the rights behind it may be gone."""
 
-    Content may be sent by whoever may propose it; what a branch holds is for commits to decide.
+    repo_id: int
+    user_id: int | None
+    token_id: int | None
+    can_write: bool
+
+
+def read_claims(text: str) -> CasClaims:
+    """The claims of a token, without a look at the database.
 
     Raises:
-        InvalidToken: forged, expired, or made with an access token that was revoked.
-        PermissionDenied: a read token where `needs_write`, or the right is gone.
-        RepoNotFound: the repository is gone, or can no longer be read.
-        GatedRepo: access to its files was withdrawn.
+        InvalidToken: forged or expired.
     """
     try:
         claims = signing.loads(text, salt=_TOKEN_SALT)
@@ -80,10 +85,29 @@ def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
         raise InvalidToken("The CAS token is not valid.") from None
     if claims["e"] < time.time():
         raise InvalidToken("The CAS token has expired.")
-    if needs_write and claims["s"] == "r":
+    return CasClaims(claims["r"], claims["u"], claims["t"], claims["s"] == "w")
+
+
+def read_token(text: str, *, needs_write: bool = False) -> CasGrant:
+    """The grant behind a token, if it is valid now. Raises what the two steps raise."""
+    return grant_of(read_claims(text), needs_write=needs_write)
+
+
+def grant_of(claims: CasClaims, *, needs_write: bool = False) -> CasGrant:
+    """The grant behind a token's claims, if it is valid now.
+
+    Content may be sent by whoever may propose it; what a branch holds is for commits to decide.
+
+    Raises:
+        InvalidToken: made with an access token that was revoked.
+        PermissionDenied: a read token where `needs_write`, or the right is gone.
+        RepoNotFound: the repository is gone, or can no longer be read.
+        GatedRepo: access to its files was withdrawn.
+    """
+    if needs_write and not claims.can_write:
         raise PermissionDenied("This needs a CAS token with the scope “write”.")
-    actor = _actor(claims["u"], claims["t"])
-    repo = Repo.objects.select_related("namespace").filter(pk=claims["r"]).first()
+    actor = _actor(claims.user_id, claims.token_id)
+    repo = Repo.objects.select_related("namespace").filter(pk=claims.repo_id).first()
     level = level_of(actor, repo) if repo else Level.NONE
     if repo is None or level < Level.READ:
         raise RepoNotFound

@@ -294,6 +294,27 @@ def test_a_fine_grained_token_sees_no_other_private_repository(cast: Cast, store
     assert client.query_chunk(XORBS[0].index.hash_at(1)).status_code == 404
 
 
+def test_a_revoked_token_cannot_tell_a_chunk_that_is_here_from_one_that_is_not(
+    cast: Cast, stored: Stored
+) -> None:
+    known = XORBS[0].index.hash_at(1)
+    client = CasClient.for_repo(cast.owner, cast.public_repo())
+    assert client.query_chunk(known).status_code == 200
+    AccessToken.objects.filter(user=cast.owner).delete()
+    answers = [client.query_chunk(chunk) for chunk in (known, bytes(32))]
+    assert [(answer.status_code, answer.content) for answer in answers] == 2 * [
+        (404, answers[0].content)
+    ]
+
+
+def test_a_chunk_that_nobody_has_is_answered_by_one_query(
+    cast: Cast, stored: Stored, django_assert_num_queries: Any
+) -> None:
+    client = CasClient.for_repo(cast.owner, cast.public_repo())
+    with django_assert_num_queries(1):
+        assert client.query_chunk(bytes(32)).status_code == 404
+
+
 def test_one_known_chunk_does_not_reveal_the_xorb(cast: Cast, stored: Stored) -> None:
     """A stranger who happens to have one chunk may use it, and learns nothing of its neighbours."""
     repo = make_repo(cast.stranger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import lz4.frame
 import numpy as np
@@ -21,7 +22,7 @@ from hub.xet.xorb import (
     decode_range,
     verify_xorb,
 )
-from tests.support.xet import floats, make_xorb, noise, record, split, xorb_hash_of
+from tests.support.xet import MadeXorb, floats, make_xorb, noise, record, split, xorb_hash_of
 
 SCHEMES = [0, 1, 2]
 
@@ -153,6 +154,29 @@ def test_hostile_bodies_are_refused(name: str, piece_bytes: int) -> None:
     with pytest.raises(FormatError) as refusal:
         verify_in_pieces(make(), piece_bytes)
     assert refusal.value.code == code
+
+
+def test_what_a_refused_body_leaves_does_not_reach_the_next_one() -> None:
+    good = make_xorb([GOOD, noise(70_000)], 1)
+    for body, _ in HOSTILE.values():
+        with pytest.raises(FormatError):
+            verify_xorb(body())
+        index = verify_xorb(good.body, good.hash)
+        assert index.to_bytes() == good.index.to_bytes()
+
+
+def test_threads_that_check_at_once_do_not_mix_their_bodies() -> None:
+    made = [make_xorb([floats(60_000 + at), floats(9_000 + at)], 2) for at in range(8)]
+
+    def check(xorb: MadeXorb) -> bool:
+        verifier = XorbVerifier()
+        for at in range(0, len(xorb.body), 4_096):
+            verifier.feed(xorb.body[at : at + 4_096])
+        index = verifier.finish(xorb.hash)
+        return len(decode_range(xorb.body, index, 0, index.count)) == index.unpacked_bytes
+
+    with ThreadPoolExecutor(len(made)) as pool:
+        assert all(pool.map(check, made))
 
 
 def test_a_footer_is_checked_and_not_counted() -> None:
