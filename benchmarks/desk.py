@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import psutil
 from safetensors.numpy import save_file
 
 from tests.support.live_site import LiveSite, free_port, wait_for
@@ -59,6 +60,20 @@ class Desk:
         own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home)}
         return Client([*argv], self.site.client_env(self.token, **env) | own, home)
 
+    def web_pids(self) -> list[int]:
+        done = subprocess.run(
+            ["pgrep", "--pgroup", str(self.site.pid("web"))],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [int(line) for line in done.stdout.split()]
+
+    def web_cpu_s(self) -> float:
+        """Processor time that the web processes have taken so far."""
+        times = [psutil.Process(pid).cpu_times() for pid in self.web_pids()]
+        return sum(each.user + each.system for each in times)
+
 
 class Client:
     """A client that has been started, and waits for the word until `finish` or `go`."""
@@ -75,6 +90,8 @@ class Client:
         assert self._process.stdout is not None
         self._process.stdout.readline()
         self._told = False
+        self.cpu_s = 0.0
+        """Processor time that its transfer took, once it has finished."""
 
     def go(self) -> None:
         assert self._process.stdin is not None
@@ -90,7 +107,8 @@ class Client:
         shutil.rmtree(self._home, ignore_errors=True)
         if self._process.returncode:
             raise RuntimeError(f"the client ended with {self._process.returncode}")
-        return float(out.strip().splitlines()[-1])
+        seconds, self.cpu_s = map(float, out.split()[-2:])
+        return seconds
 
 
 @contextmanager

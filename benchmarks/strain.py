@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,15 +135,6 @@ class Strain(Desk):
 
     def peak_mib(self) -> float:
         return max(_status_kib(pid, "VmHWM") for pid in self.web_pids()) / 1024
-
-    def web_pids(self) -> list[int]:
-        done = subprocess.run(
-            ["pgrep", "--pgroup", str(self.site.pid("web"))],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return [int(line) for line in done.stdout.split()]
 
 
 def kept_bytes(folder: Path) -> int:
