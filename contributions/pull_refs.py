@@ -13,11 +13,19 @@ from hub.auth import Actor
 from hub.errors import Conflict, PermissionDenied, RevisionNotFound
 from hub.events import RefUpdated
 from hub.models import Repo, User
+from hub.pull_requests import OpenPull
 from hub.storable import storable_text
 
 
 class PullRequestKeeper:
     """See `hub.pull_requests.PullRequests`."""
+
+    def open_pulls(self, *, repo: Repo, base_ref: str, limit: int) -> Sequence[OpenPull]:
+        pulls = Discussion.objects.filter(
+            repo=repo, is_pull_request=True, status=DiscussionStatus.OPEN, base_ref=base_ref
+        )
+        rows = pulls.order_by("-num").values_list("num", "head_sha")[:limit]
+        return [OpenPull(num, head_sha) for num, head_sha in rows]
 
     def check_may_push(self, *, actor: Actor, repo: Repo, num: int) -> None:
         pull = _pull(repo, num)

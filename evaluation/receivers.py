@@ -5,7 +5,8 @@ from __future__ import annotations
 from evaluation import tasks
 from hub.actions.repos import DEFAULT_REF
 from hub.doorbell import ring
-from hub.events import RefUpdated, receives
+from hub.events import DiscussionChanged, RefUpdated, receives
+from hub.pull_requests import is_pull_ref
 
 
 @receives(RefUpdated)
@@ -17,7 +18,14 @@ def read_benchmarks(event: RefUpdated) -> None:
 
 @receives(RefUpdated)
 def read_claims(event: RefUpdated) -> None:
-    """The default branch moved: perhaps it claims other results. Others than models are passed
-    over inside."""
-    if event.ref == DEFAULT_REF:
+    """The default branch or a pull request moved: perhaps it claims other results. Others than
+    models are passed over inside."""
+    if event.ref == DEFAULT_REF or is_pull_ref(event.ref):
+        ring(tasks.refresh_claims, event.repo_id)
+
+
+@receives(DiscussionChanged)
+def read_proposed_claims(event: DiscussionChanged) -> None:
+    """A pull request may have been opened, closed or reopened: its claims come or go."""
+    if event.is_pull_request and event.action == "update" and event.comment_id is None:
         ring(tasks.refresh_claims, event.repo_id)

@@ -32,7 +32,7 @@ def refresh_benchmarks(repo_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def refresh_claims(repo_id: int) -> None:
-    """The default branch of a repository moved."""
+    """The default branch of a repository moved, or a pull request of it changed."""
     from evaluation.actions import claims
     from hub.models import Repo, RepoType
 

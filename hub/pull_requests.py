@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from hub.auth import Actor
@@ -19,7 +20,18 @@ from hub.vcs.refs import PULL_REQUESTS
 _REF = re.compile(rf"{PULL_REQUESTS}([1-9][0-9]{{0,8}})")
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPull:
+    """A pull request that waits for an answer, and the commit it would bring."""
+
+    num: int
+    head_sha: str
+
+
 class PullRequests(Protocol):
+    def open_pulls(self, *, repo: Repo, base_ref: str, limit: int) -> Sequence[OpenPull]:
+        """The newest that are open, not draft, and go to branch `base_ref`; newest first."""
+
     def check_may_push(self, *, actor: Actor, repo: Repo, num: int) -> None:
         """Raises a domain error unless `actor` may add commits to pull request `num` now."""
 

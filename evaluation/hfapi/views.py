@@ -82,6 +82,8 @@ def _claimed(claims: list[Claimed], version: BenchmarkVersion, site: str) -> lis
             source["name"] = name
         row = _row(claimed.model, claimed.value, site)
         row |= {"filename": claim.filename, "verified": False, "source": source}
+        if claim.pull_request is not None:
+            row["pullRequest"] = claim.pull_request
         rows.append({**row, "notes": claim.notes} if claim.notes else row)
     return rows
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from django.db import models
 
-from hub.auth import Actor
 from hub.models import Repo
 
 
-class ClaimQuerySet(models.QuerySet["Claim"]):
-    def visible_to(self, actor: Actor) -> ClaimQuerySet:
-        """Claims of models that `actor` may read; the caller has checked the data set."""
-        return self.filter(model_repo__in=actor.visible_repos())
-
-
 class Claim(models.Model):
-    """One value that a model's default branch claims for a data set.
+    """One value that a model's default branch, or an open pull request, claims for a data set.
 
     A copy of what git holds (`evaluation.actions.claims`); names are kept as they are written,
     since a data set may come, go and be renamed without the model's knowledge.
     """
 
     model_repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="claims")
+    pull_request = models.PositiveIntegerField(null=True)
+    """The number of the open pull request that claims it; None for the model's own claim."""
     filename = models.CharField(max_length=255)
     dataset_name = models.CharField(max_length=193)
     """`namespace/name` in small letters."""
@@ -37,8 +32,6 @@ class Claim(models.Model):
     notes = models.CharField(max_length=1000, blank=True)
     claimed_at = models.CharField(max_length=40, blank=True)
     """A date as it is written."""
-
-    objects = ClaimQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["dataset_name"], name="claim_dataset")]

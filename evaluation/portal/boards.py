@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from evaluation import task_types
 from evaluation.access import get_benchmark_for_read
-from evaluation.claims import claims_on, file_url
+from evaluation.claims import claims_on, file_url, pull_url
 from evaluation.lists import benchmark_list, version_of
 from evaluation.metrics import MetricInfo, info_of
 from evaluation.models import BenchmarkVersion, Score
@@ -243,7 +243,9 @@ def _claims(actor: Actor, version: BenchmarkVersion) -> list[dict[str, Any]]:
     """What models claim, in the form of baselines; `is_claim` tells them apart."""
     lines: dict[int, dict[str, Any]] = {}
     for claimed in claims_on(actor, version):
-        line = {"name": claimed.model.full_name, "url": file_url(claimed.claim), "is_claim": True}
+        claim = claimed.claim
+        line = {"name": claimed.model.full_name, "url": file_url(claim), "is_claim": True}
+        line |= {"pull_request": claim.pull_request, "pull_url": pull_url(claim)}
         lines.setdefault(claimed.model.pk, {**line, "scores": {}})
         lines[claimed.model.pk]["scores"][claimed.metric] = claimed.value
     return list(lines.values())

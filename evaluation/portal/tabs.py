@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 
+from evaluation.claims import claims_made_by
 from evaluation.lists import benchmark_list
 from evaluation.messages import explain_problem
 from evaluation.metrics import info_of
@@ -82,7 +83,11 @@ def evaluations(request: HttpRequest, namespace: str, name: str) -> HttpResponse
         .for_list()
         .order_by("-queued_at")[:RUNS_SHOWN]
     )
-    context = {"runs": list(runs), "standings": _standings(page.actor, page.repo)}
+    context = {
+        "runs": list(runs),
+        "standings": _standings(page.actor, page.repo),
+        "claims": claims_made_by(page.actor, page.repo),
+    }
     return page.render("evaluation/evaluations_tab.html", "evaluations", context)
 
 

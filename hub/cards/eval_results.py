@@ -32,22 +32,44 @@ class ResultsFile:
     entries: tuple[dict[str, Any], ...] = ()
     error: str = ""
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """As the Hub API gives them."""
+    def rows(self, *, pull_request: int | None = None) -> Iterator[dict[str, Any]]:
+        """As the Hub API gives them; what a pull request claims is marked with its number."""
+        mark = {} if pull_request is None else {"pullRequest": pull_request}
         if self.error:
             yield {"filename": self.filename, "error": self.error}
         for entry in self.entries:
-            yield {"filename": self.filename, "data": entry}
+            yield {"filename": self.filename, "data": entry, **mark}
 
 
 def read_eval_results(git: Repository, commit_sha: str) -> list[ResultsFile]:
     """The files of a commit, by name; those beyond `MAX_FILES` are left out."""
+    return [_read(git, commit_sha, path) for path in list(_files(git, commit_sha))[:MAX_FILES]]
+
+
+def read_new_results(git: Repository, commit_sha: str, *, since_sha: str) -> list[ResultsFile]:
+    """What the files of a commit claim that the same files did not claim at an earlier one.
+
+    Files that cannot be read, and those with nothing new, are left out.
+    """
+    before = _files(git, since_sha)
+    after = _files(git, commit_sha)
+    changed = [path for path, oid in after.items() if before.get(path) != oid]
+    found = []
+    for path in changed[:MAX_FILES]:
+        known = _read(git, since_sha, path).entries if path in before else ()
+        entries = _read(git, commit_sha, path).entries
+        found.append(ResultsFile(path, tuple(each for each in entries if each not in known)))
+    return [file for file in found if file.entries]
+
+
+def _files(git: Repository, commit_sha: str) -> dict[str, str]:
+    """Paths of a commit's files of results, with their git ids."""
     try:
         entries = list(git.tree(commit_sha, FOLDER))
     except EntryNotFound:
-        return []
-    paths = [e.path for e in entries if e.kind == "file" and e.path.endswith((".yaml", ".yml"))]
-    return [_read(git, commit_sha, path) for path in paths[:MAX_FILES]]
+        return {}
+    files = (entry for entry in entries if entry.kind == "file")
+    return {file.path: file.oid for file in files if file.path.endswith((".yaml", ".yml"))}
 
 
 def _read(git: Repository, commit_sha: str, path: str) -> ResultsFile:

@@ -5,7 +5,7 @@ Source: Hub protocol, table of section 4.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ from hub.hfapi.serializers import date_text, sibling
 from hub.model_config import transformers_info
 from hub.model_tree import base_names, children_by_relation, spaces_using
 from hub.models import Repo, RepoType
+from hub.proposed_results import open_pulls, proposals
 from hub.site import git_of
 from hub.vcs import Repository, TreeEntry
 
@@ -79,7 +80,16 @@ class RepoView:
         if not self.commit_sha or not (self.is_head or may_read_contents(self.actor, self.repo)):
             return None
         files = read_eval_results(self.git, self.commit_sha)
-        return [row for file in files for row in file.rows()] or None
+        rows = [row for file in files for row in file.rows()]
+        return [*rows, *self._proposed_results()] or None
+
+    def _proposed_results(self) -> Iterator[dict[str, Any]]:
+        """What open pull requests claim, told with the head; for those who may read their files."""
+        pulls = open_pulls(self.repo) if self.is_head else []
+        if pulls and may_read_contents(self.actor, self.repo):
+            for proposal in proposals(self.git, self.commit_sha, pulls):
+                for file in proposal.files(self.git):
+                    yield from file.rows(pull_request=proposal.num)
 
     def transformers_info(self) -> dict[str, str] | None:
         names = [entry.path for entry in self.files if "/" not in entry.path]

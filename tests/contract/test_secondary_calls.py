@@ -297,6 +297,10 @@ def test_claimed_results_and_the_leaderboard_of_a_data_set(xet_machine: Machine)
         entry = EvalResultEntry(dataset_id=data, task_id="sentiment", value=0.91, notes="alone")
         api.upload_file(repo_id=model, path_in_repo=".eval_results/quiz.yaml",
                         path_or_fileobj=yaml.dump(eval_result_entries_to_yaml([entry])).encode())
+        other = api.create_repo("helped").repo_id
+        entry.value = 0.5
+        api.upload_file(repo_id=other, path_in_repo=".eval_results/quiz.yaml", create_pr=True,
+                        path_or_fileobj=yaml.dump(eval_result_entries_to_yaml([entry])).encode())
         """
     xet_machine.python(f"EVAL_YAML = {EVAL_YAML!r}\n{textwrap.dedent(claim)}")
     site.execute(
@@ -309,12 +313,15 @@ def test_claimed_results_and_the_leaderboard_of_a_data_set(xet_machine: Machine)
     )
     result = xet_machine.python(
         """
-        (row,) = api.get_dataset_leaderboard(f"{me}/quiz")
+        row, helped = api.get_dataset_leaderboard(f"{me}/quiz")
+        proposed = api.model_info(f"{me}/helped", expand=["evalResults"]).eval_results
         (claim,) = api.model_info(f"{me}/sure", expand=["evalResults"]).eval_results
         result = [row.rank, row.model_id, row.value, row.verified, row.author.username, row.notes,
-                  claim.dataset_id, claim.task_id, claim.value]
+                  claim.dataset_id, claim.task_id, claim.value, row.pull_request,
+                  helped.model_id, helped.pull_request, [each.value for each in proposed]]
         """
     )
     assert result == [
         1, f"{me}/sure", 0.91, False, me, "alone", f"{me}/quiz", "sentiment", 0.91,
+        None, f"{me}/helped", 1, [0.5],
     ]  # fmt: skip

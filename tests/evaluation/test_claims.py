@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from contributions.actions.discussions import change_status
+from contributions.actions.pull_requests import merge_pull_request, open_pull_request
+from contributions.models import Discussion
 from evaluation.actions.claims import refresh_claims
 from evaluation.models import Benchmark, Claim
 from hub.actions.commits import commit_files
@@ -15,7 +18,7 @@ from hub.models import Repo
 from hub.vcs.operations import DeleteFile
 from tests.support.benchmarks import finished_run, make_benchmark, make_model
 from tests.support.cast import Cast
-from tests.support.factories import commit
+from tests.support.factories import commit, gate
 
 pytestmark = pytest.mark.django_db
 FILE = ".eval_results/reviews.yaml"
@@ -168,3 +171,129 @@ def test_data_sets_without_a_board_say_so(cast: Cast, client: Client) -> None:
     make_model(cast.owner, "data", repo_type="dataset")
     answer = client.get("/api/datasets/olive/data/leaderboard")
     assert (answer.status_code, answer["X-Error-Code"]) == (404, "BenchmarkNotFound")
+
+
+def proposed(model: Repo, cast: Cast, text: str) -> Discussion:
+    """A pull request of the stranger's that claims `text`, open for review."""
+    pull = open_pull_request(
+        repo=model, title="A result", description="", acting_user=cast.stranger
+    )
+    commit(model, {FILE: text}, ref=pull.head_ref, user=cast.stranger)
+    change_status(discussion=pull, status="open", acting_user=cast.stranger)
+    return pull
+
+
+def test_an_open_pull_request_claims_for_the_community(
+    cast: Cast,
+    client: Client,
+    benchmark: Benchmark,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    """From opening to closing and reopening to merging, with nothing but the news of each."""
+    monkeypatch.setattr("evaluation.receivers.ring", lambda task, repo_id: task(repo_id))
+    model = make_model(cast.member, "m")
+    with django_capture_on_commit_callbacks(execute=True):
+        pull = proposed(model, cast, claim(value=0.6))
+    (row,) = board(client)
+    assert (row["value"], row["pullRequest"], row["verified"]) == (0.6, 1, False)
+    assert row["source"]["url"].endswith(f"/mira/m/blob/refs%2Fpr%2F1/{FILE}")
+    path = f"/mira/m/blob/refs%2Fpr%2F1/{FILE}"
+    assert client.get(path, RAW_URI=path).status_code == 200
+    (told,) = client.get("/api/models/mira/m?expand=evalResults").json()["evalResults"]
+    assert (told["pullRequest"], told["data"]["value"]) == (1, 0.6)
+    for path in (benchmark.url_path, "/mira/m/evaluations"):
+        page = client.get(path).content.decode()
+        assert "community, pull request #1" in page
+        assert "/mira/m/discussions/1" in page
+    with django_capture_on_commit_callbacks(execute=True):
+        change_status(discussion=pull, status="closed", acting_user=cast.member)
+    assert board(client) == []
+    assert "evalResults" not in client.get("/api/models/mira/m?expand=evalResults").json()
+    with django_capture_on_commit_callbacks(execute=True):
+        change_status(discussion=pull, status="open", acting_user=cast.stranger)
+    assert len(board(client)) == 1
+    pull.refresh_from_db()
+    with django_capture_on_commit_callbacks(execute=True):
+        merge_pull_request(pull=pull, acting_user=cast.member)
+    (row,) = board(client)
+    assert "pullRequest" not in row
+    assert "community, pull" not in client.get("/mira/m/evaluations").content.decode()
+
+
+def test_a_draft_claims_nothing(cast: Cast) -> None:
+    model = make_model(cast.member, "m")
+    pull = open_pull_request(repo=model, title="T", description="", acting_user=cast.stranger)
+    commit(model, {FILE: claim()}, ref=pull.head_ref, user=cast.stranger)
+    refresh_claims(model=model)
+    assert not Claim.objects.exists()
+
+
+def test_a_pull_request_claims_only_what_it_adds(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    """What was there before, and what the branch says since, stay the model's own."""
+    card = "---\nmodel-index:\n- name: m\n  results:\n  - task: {type: text-classification}\n"
+    card += "    dataset: {type: olive/other, name: o}\n"
+    card += "    metrics: [{type: accuracy, value: 0.5}]\n"
+    more = card + "    \n  - task: {type: text-classification}\n"
+    more += "    dataset: {type: olive/third, name: t}\n"
+    more += "    metrics: [{type: accuracy, value: 0.4}]\n---\n"
+    model = make_model(cast.member, "m", files={FILE: claim(), "README.md": card + "---\n"})
+    pull = proposed(model, cast, claim() + claim(value=0.95) + claim("second", 0.3))
+    commit(model, {"README.md": more}, ref=pull.head_ref, user=cast.stranger)
+    commit(model, {FILE: claim(value=0.7)})
+    refresh_claims(model=model)
+    rows = Claim.objects.order_by("pull_request", "value")
+    found = {(each.pull_request, each.dataset_name, each.value) for each in rows}
+    assert found == {
+        (None, "olive/reviews", 0.7), (None, "olive/other", 0.5), (1, "olive/reviews", 0.95),
+        (1, "olive/reviews", 0.3), (1, "olive/third", 0.4),
+    }  # fmt: skip
+    (row,) = board(client)
+    assert row["value"] == 0.7
+
+
+def test_what_is_proposed_behind_a_gate_is_for_those_let_in(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    model = claiming(cast, "[]")
+    gate(model, let_in=[cast.stranger])
+    proposed(model, cast, claim())
+    refresh_claims(model=model)
+    info = "/api/models/mira/m?expand=evalResults"
+    assert board(client) == []
+    assert "evalResults" not in client.get(info).json()
+    assert "community, pull" not in client.get("/mira/m/evaluations").content.decode()
+    client.force_login(cast.stranger)
+    assert len(board(client)) == len(client.get(info).json()["evalResults"]) == 1
+
+
+def test_a_page_shows_claims_apart_from_runs(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    """A claim about a board of this site has its name and unit; another stands as written."""
+    other = "- {dataset: {id: far/away, task_id: x}, value: 12.5, date: '2026-01-31',\n"
+    other += "   source: {url: 'https://example.org/log', name: Log}}\n"
+    model = claiming(cast, claim(value=91) + other)
+    run = finished_run(benchmark, model, cast.member, 0.75)
+    page = client.get(f"{model.url_path}/evaluations").content.decode()
+    runs, _, claims = page.partition("Claimed results")
+    assert str(run.pk) in runs
+    assert str(run.pk) not in claims
+    assert [claims.count(text) for text in ("0.910", "12.500", "2026-01-31", "far/away")] == [1] * 4
+    assert 'href="https://example.org/log"' in claims
+    assert f'href="{benchmark.url_path}"' in claims
+    assert claims.count("claimed by the model") == 2
+
+
+def test_a_claim_follows_a_renamed_data_set_on_the_model_page(
+    cast: Cast, client: Client, benchmark: Benchmark
+) -> None:
+    model = claiming(cast, claim())
+    move_repo(
+        repo=benchmark.dataset, namespace=benchmark.dataset.namespace, name="films",
+        acting_user=cast.owner,
+    )  # fmt: skip
+    page = client.get(f"{model.url_path}/evaluations").content.decode()
+    assert 'href="/benchmarks/olive/films/sentiment"' in page

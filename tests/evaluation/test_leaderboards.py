@@ -6,6 +6,7 @@ import csv
 import io
 
 import pytest
+from django.test import Client
 
 from contributions.actions.pull_requests import open_pull_request
 from evaluation.actions.leaderboards import rebuild_board
@@ -108,6 +109,18 @@ def test_missing_score_stands_last_without_a_rank(cast: Cast) -> None:
     finished_run(benchmark, make_model(cast.owner, "none"), cast.owner, None)
     finished_run(benchmark, make_model(cast.owner, "zero"), cast.owner, 0.0)
     assert names(cast.actor("owner"), benchmark.current) == [("zero", 1, 1), ("none", None, None)]
+
+
+def test_pages_open_where_a_run_has_no_score_for_the_main_metric(
+    cast: Cast, client: Client
+) -> None:
+    benchmark = make_benchmark(cast.owner)
+    run = finished_run(benchmark, make_model(cast.member, "odd"), cast.member)
+    run.scores.all().delete()
+    for path in (benchmark.url_path, "/mira/odd/evaluations", "/mira/odd", "/"):
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+    assert b"mira/odd" in client.get(benchmark.url_path).content
 
 
 def test_board_can_be_rebuilt_from_its_runs(cast: Cast) -> None:
