@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
-from contributions.models import Discussion, DiscussionEvent, DiscussionStatus
+from contributions.models import Attachment, Discussion, DiscussionEvent, DiscussionStatus
 from contributions.models.discussion import UNDER_WAY
 from hub.models import AuditEntry, Repo, User
+from hub.other_stored import OtherStored
 from hub.site import git_of
 from hub.vcs.errors import VcsError
 from hub.vcs.refs import PULL_REQUESTS
@@ -123,3 +124,9 @@ def _contribution(entry: AuditEntry) -> Contribution | None:
         return None
     actor = entry.actor.username if entry.actor else commit.author.name
     return Contribution(actor, entry.repo, commit.title, commit_sha, entry.created_at)
+
+
+def attachments_stored() -> OtherStored:
+    """Files for comments, those marked for deletion too."""
+    found = Attachment.objects.aggregate(n=Count("pk"), size=Sum("size_bytes"))
+    return OtherStored("Files of comments", found["n"], found["size"] or 0)

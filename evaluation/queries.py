@@ -16,6 +16,7 @@ from evaluation.metrics import info_of
 from evaluation.models import (
     HELD,
     BenchmarkVersion,
+    Checkpoint,
     ErrorFamily,
     LeaderboardEntry,
     Run,
@@ -27,6 +28,7 @@ from evaluation.queueing import USAGE_WINDOW_S, Busy, Waiting, forecast, order
 from evaluation.ranking import Contender, Placed, place
 from hub.auth import Actor
 from hub.models import User
+from hub.other_stored import OtherStored
 
 MAX_QUEUE_READ = 5000
 RATE_SAMPLES = 15
@@ -283,3 +285,17 @@ def _median_s(finished: QuerySet[Run]) -> float | None:
     lengths = finished.annotate(length=_LENGTH).order_by("-finished_at")
     sample = list(lengths.values_list("length", flat=True)[:RATE_SAMPLES])
     return median(length.total_seconds() for length in sample) if sample else None
+
+
+def answers_stored() -> OtherStored:
+    """The answers of runs, item by item."""
+    found = Run.objects.aggregate(
+        n=Count("predictions_size_bytes"), size=Sum("predictions_size_bytes")
+    )
+    return OtherStored("Answers of runs", found["n"], found["size"] or 0)
+
+
+def checkpoints_stored() -> OtherStored:
+    """What trainings have kept to go on from."""
+    found = Checkpoint.objects.aggregate(n=Count("pk"), size=Sum("size_bytes"))
+    return OtherStored("Checkpoints of trainings", found["n"], found["size"] or 0)

@@ -286,6 +286,11 @@ def may_read_contents(actor: Actor, repo: Repo) -> bool:
     return is_inside(actor.user, repo) or _request_of(actor.user, repo) == RequestStatus.ACCEPTED
 
 
+def is_open_to_all(repo: Repo) -> bool:
+    """Whether everybody may read what its files hold."""
+    return not repo.is_private and not repo.gated
+
+
 def is_inside(user: User, repo: Repo) -> bool:
     """Whether no gate of `repo` can hold `user` back."""
     return user.is_superuser or is_member(Actor(user=user), repo.namespace)

@@ -14,6 +14,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from hub.actions.quotas import set_quota
 from hub.models import (
+    AccessRequest,
     AccessToken,
     AuditEntry,
     CommitScan,
@@ -127,6 +128,21 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_filter = ["scope", "is_internal"]
     search_fields = ["name", "user__username"]
     exclude = ["digest"]
+
+
+@admin.register(AccessRequest)
+class AccessRequestAdmin(ReadOnlyAdmin):
+    """Who stands where at the gate of a repository. What they wrote is for its maintainers."""
+
+    list_display = ["user", "repo", "status", "created_at", "decided_at", "decided_by"]
+    list_filter = ["status"]
+    search_fields = ["user__username", "repo__name", "repo__namespace__name"]
+    ordering = ["-created_at"]
+    list_select_related = ["user", "repo__namespace", "decided_by"]
+    fields = ["user", "repo", "status", "created_at", "decided_at", "decided_by"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: AccessRequest | None = None) -> bool:
+        return False
 
 
 @admin.register(CommitScan)

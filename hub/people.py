@@ -26,17 +26,15 @@ class Activity:
     when: datetime
 
 
-def email_is_verified(user: str) -> Exists:
-    """Whether the user's present address is known to be theirs; `user` is the path to the user."""
-    address = OuterRef(f"{user}__email")
-    known = EmailAddress.objects.filter(user=OuterRef(user), verified=True, email__iexact=address)
-    return Exists(known)
+def has_verified_email(user: str = "") -> Exists:
+    """Whether a user's present address is known to be theirs, for a query.
 
-
-def is_email_verified(user: User) -> bool:
-    """The same of one user."""
-    known = EmailAddress.objects.filter(user=user, verified=True, email__iexact=user.email)
-    return bool(user.email) and known.exists()
+    Args:
+        user: path from the queried rows to the user; empty where users are queried.
+    """
+    key, address = (user, f"{user}__email") if user else ("pk", "email")
+    known = EmailAddress.objects.filter(verified=True, user=OuterRef(key))
+    return Exists(known.exclude(email="").filter(email__iexact=OuterRef(address)))
 
 
 def repo_counts(actor: Actor, namespace: Namespace) -> dict[str, int]:

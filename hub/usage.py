@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from hub.batches import in_batches
 from hub.models import Blob, Namespace, Repo, RepoBlob, XetFile, Xorb
 from hub.models.repo import DUE_CLUTTER
+from hub.other_stored import OtherStored, other_stored
 from hub.site import store
 from hub.xet.content import xorb_key
 from hub.xet.hashing import HASH_BYTES, format_hash, parse_hash
@@ -79,6 +80,8 @@ class StorageReport:
     """Of stored bytes: those that no repository needs any more, or not yet."""
     namespaces: tuple[Holder, ...]
     repos: tuple[Holder, ...]
+    others: tuple[OtherStored, ...]
+    """What is stored beside the contents of repositories."""
 
 
 def storage_report(*, top: int = 10) -> StorageReport:
@@ -89,6 +92,7 @@ def storage_report(*, top: int = 10) -> StorageReport:
         unreferenced_bytes=_unreferenced_bytes(),
         namespaces=tuple(_top_namespaces(top)),
         repos=tuple(_top_repos(top)),
+        others=tuple(other_stored()),
     )
 
 

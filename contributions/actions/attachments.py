@@ -19,6 +19,7 @@ from django.utils import timezone
 from contributions.models import Attachment, DiscussionEvent
 from contributions.models.attachment import ID_CHARS
 from contributions.sniffing import ENDINGS, HEAD_BYTES, FileKind, Medium, kind_of
+from hub.actions.audit import record
 from hub.batches import in_batches
 from hub.errors import InvalidInput, QuotaExceeded, TooLarge, UnsupportedType
 from hub.fate import Fate, fate_of
@@ -136,6 +137,17 @@ def release_attachments(event: DiscussionEvent) -> None:
     ids = list(event.attachments.values_list("pk", flat=True))
     event.attachments.clear()
     Attachment.objects.filter(pk__in=ids, used_by=None).update(condemned_at=timezone.now())
+
+
+def remove_attachment(*, attachment: Attachment, acting_user: User) -> None:
+    """Deletes a file at once, whatever shows it; comments keep an address that leads nowhere."""
+    with transaction.atomic():
+        row = Attachment.objects.select_for_update().filter(pk=attachment.pk).first()
+        if row is None:
+            return
+        store().delete(row.store_key)
+        record(verb="attachment.removed", actor=acting_user, target=str(row), sha256=row.sha256)
+        row.delete()
 
 
 # --- Deleting ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from evaluation.evalfile import FILE_NAME, MAX_FILE_BYTES, EvalFile, TaskSpec, parse
 from evaluation.models import Benchmark, BenchmarkFile, BenchmarkVersion
+from hub.actions.metadata import refresh_repo_metadata
 from hub.actions.repos import DEFAULT_BRANCH
 from hub.models import Repo
 from hub.site import git_of
@@ -18,11 +19,28 @@ from hub.vcs import Repository
 from hub.vcs.errors import EntryNotFound, EntryTooLarge, RevisionNotFound
 
 MAX_CARD_BYTES = 1024 * 1024
+OFFICIAL = "benchmark:official"
+"""Tag of the data sets that have a leaderboard here."""
 NOT_DATA = frozenset({".gitattributes", ".gitignore", "README.md", "LICENSE", FILE_NAME})
 """Files whose change leaves a benchmark as it is (of the card, what defines the data counts)."""
 
 
 def refresh_benchmarks(*, dataset: Repo) -> BenchmarkFile | None:
+    """As `read_benchmarks`; lists of data sets can then be narrowed to those with a leaderboard."""
+    note = read_benchmarks(dataset=dataset)
+    tagged = dataset.tag_rows.filter(tag=OFFICIAL).exists()
+    if tagged != dataset.benchmarks.active().exists():
+        dataset.refresh_from_db()
+        refresh_repo_metadata(dataset, dataset.head_sha)
+    return note
+
+
+def tags_of_benchmarks(dataset: Repo) -> list[str]:
+    """What `list_datasets(benchmark="official")` asks for: a leaderboard that this site keeps."""
+    return [OFFICIAL] if dataset.benchmarks.active().exists() else []
+
+
+def read_benchmarks(*, dataset: Repo) -> BenchmarkFile | None:
     """Makes the data set's benchmarks say what `eval.yaml` on the default branch says.
 
     A task with a problem keeps its last good version, so that a slip empties no leaderboard. A

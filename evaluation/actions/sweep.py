@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import F, Q
 
 from evaluation import tasks
-from evaluation.actions.benchmarks import refresh_benchmarks
+from evaluation.actions.benchmarks import OFFICIAL, refresh_benchmarks
 from evaluation.queries import idle_slots, waiting_run_ids
 from hub.doorbell import ring
 from hub.models import Repo, RepoType
@@ -22,14 +22,15 @@ def ring_idle_workers() -> int:
 
 
 def refresh_stale_benchmarks() -> int:
-    """Reads data sets again whose branch has moved since their `eval.yaml` was read.
+    """Reads data sets again whose branch has moved since their `eval.yaml` was read, and those
+    whose tags do not tell of their leaderboard.
 
     Data sets without such a file are not looked at here: their next push brings news again.
     """
-    stale = Repo.objects.filter(
-        Q(benchmark_file__isnull=False) & ~Q(benchmark_file__commit_sha=F("head_sha")),
-        repo_type=RepoType.DATASET,
-    )[:BATCH]
+    has_moved = Q(benchmark_file__isnull=False) & ~Q(benchmark_file__commit_sha=F("head_sha"))
+    is_untold = Q(benchmarks__is_active=True) & ~Q(tag_rows__tag=OFFICIAL)
+    found = Repo.objects.filter(has_moved | is_untold, repo_type=RepoType.DATASET)
+    stale = list(found.distinct()[:BATCH])
     for dataset in stale:
         refresh_benchmarks(dataset=dataset)
     return len(stale)

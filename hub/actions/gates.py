@@ -134,6 +134,12 @@ def grant_access(*, repo: Repo, user: User, acting_user: User) -> AccessRequest:
         raise InvalidInput(f"{user.username} already has access to {repo.full_name}.") from None
 
 
+def forget_answers(repo: Repo) -> None:
+    """Deletes what people shared with the maintainers; who is let in, waits or was rejected stays
+    so. Part of the transaction that gives the repository to another owner."""
+    repo.access_requests.update(fields={}, shares_email=False)
+
+
 def check_gated(repo: Repo) -> None:
     """Raises `NotGated` where there is no gate to pass."""
     if not repo.gated:

@@ -32,6 +32,7 @@ from hub.site import git_of
 from hub.storable import storable, storable_text
 from hub.storage.errors import StorageError
 from hub.tensors import header_of
+from hub.told_tags import told_tags
 from hub.vcs import Repository, TreeEntry
 from hub.vcs.errors import EntryNotFound, EntryTooLarge, VcsError
 from hub.xet.errors import XetError
@@ -118,7 +119,8 @@ def _dataset_facts(repo: Repo, commit_sha: str) -> _Facts:
     git = git_of(repo)
     card = _card_at(git, commit_sha)
     paths = [entry.path for entry in _files(git, commit_sha)]
-    return _Facts(card, dataset_tags(card.data, card.body, extra=dataset_format_tags(paths)))
+    extra = [*dataset_format_tags(paths), *told_tags(repo)]
+    return _Facts(card, dataset_tags(card.data, card.body, extra=extra))
 
 
 def _model_facts(repo: Repo, commit_sha: str) -> _Facts:

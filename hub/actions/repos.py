@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from hub import events
 from hub.actions.audit import record
+from hub.actions.gates import forget_answers
 from hub.actions.metadata import card_body, refresh_repo_metadata
 from hub.actions.search import index_repo
 from hub.cards.vocabulary import SPACE_SDKS
@@ -113,6 +114,8 @@ def _set_gate(repo: Repo, gated: str, acting_user: User) -> None:
 def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User) -> Repo:
     """Renames or transfers; the old id keeps working by redirect.
 
+    What people told the maintainers when they asked for access does not go to another owner.
+
     Raises:
         InvalidInput: the name is not allowed.
         Conflict: another repository has that id.
@@ -128,6 +131,8 @@ def move_repo(*, repo: Repo, namespace: Namespace, name: str, acting_user: User)
             drop_redirects(repo.repo_type, namespace.name, name)
             repo.namespace, repo.name = namespace, name
             repo.save(update_fields=["namespace", "name"])
+            if namespace.pk != old_namespace.pk:
+                forget_answers(repo)
             index_repo(repo, body)
             if (old_namespace.pk, old_name.lower()) != (namespace.pk, name.lower()):
                 RepoRedirect.objects.create(

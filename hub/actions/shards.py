@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Iterator
 
 import numpy as np
 from django.conf import settings
@@ -137,10 +137,18 @@ def _record(
         if not files:
             return False
         is_news = _link_files(repo, files)
-        used = used_chunks(file.terms.to_bytes() for file in files)
+        used = used_chunks(_stored_recipes(files))
+        xorb_ids |= find_xorbs([raw for raw in used if raw not in xorb_ids])
         link_xorbs(repo, {xorb_ids[raw]: ranges for raw, ranges in used.items()})
         _index_chunks(shard, files, xorb_ids, used.keys())
     return is_news
+
+
+def _stored_recipes(files: list[CheckedFile]) -> Iterator[bytes | memoryview]:
+    """The recipes by which these files are kept: where one was known before, that one stays, and
+    the xorbs that came with it now are used by nothing."""
+    for some in in_batches([format_hash(file.file_hash) for file in files], _ROWS_PER_QUERY):
+        yield from XetFile.objects.filter(file_hash__in=some).values_list("terms", flat=True)
 
 
 def _lock_xorbs(xorb_ids: dict[bytes, int]) -> None:
@@ -236,7 +244,7 @@ def _index_chunks(
     shard: Shard, files: list[CheckedFile], xorb_ids: dict[bytes, int], used: Collection[bytes]
 ) -> None:
     """Make the chunks that clients ask for answer deduplication queries."""
-    rows = {file.first_chunk: None for file in files}
+    rows = {file.first_chunk: None for file in files if file.first_chunk[1] in used}
     for xorb in shard.xorbs:
         if xorb.xorb_hash in used:
             rows.update(dict.fromkeys((raw, xorb.xorb_hash) for raw in _eligible(xorb)))

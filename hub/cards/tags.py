@@ -18,6 +18,8 @@ ARXIV = re.compile(
     r"(?:arxiv\.org/(?:abs|pdf|html)/|arxiv:\s*|huggingface\.co/papers/)(\d{4}\.\d{4,5})",
     re.IGNORECASE,
 )
+RESERVED = "benchmark:"
+"""How tags begin that a data set's card cannot give itself."""
 DATASET_FIELDS = (
     "task_categories", "task_ids", "annotations_creators", "language_creators", "multilinguality",
     "source_datasets", "language", "license", "size_categories",
@@ -57,9 +59,14 @@ def model_tags(
 
 
 def dataset_tags(data: dict[str, Any], body: str, *, extra: Iterable[str] = ()) -> list[str]:
-    """Tags of a data set, without repeats, in a stable order."""
+    """Tags of a data set, without repeats, in a stable order.
+
+    Args:
+        extra: formats seen in the files, and what this site says of it (`hub.told_tags`).
+    """
     pairs = [tag for key in DATASET_FIELDS for tag in _pairs(key, texts(data, key))]
-    return _unique([*pairs, *extra, *_pairs("arxiv", arxiv_ids(body)), *texts(data, "tags")])
+    own = [tag for tag in texts(data, "tags") if not tag.strip().lower().startswith(RESERVED)]
+    return _unique([*pairs, *extra, *_pairs("arxiv", arxiv_ids(body)), *own])
 
 
 def space_tags(data: dict[str, Any], body: str) -> list[str]:

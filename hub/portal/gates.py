@@ -24,7 +24,7 @@ from hub.actions.gates import (
 )
 from hub.errors import InvalidInput, NotFound
 from hub.models import AccessRequest, RequestStatus
-from hub.people import email_is_verified
+from hub.people import has_verified_email
 from hub.portal.gate_box import ask_form
 from hub.portal.gate_forms import DecisionForm, GrantForm
 from hub.portal.repo_page import RepoPage, open_page
@@ -157,7 +157,7 @@ def _page_of(page: RepoPage, status: str) -> Page[AccessRequest]:
     if not after.isdecimal() or len(after) > 18:
         raise InvalidInput("This page address is not valid: start again from the first.")
     found = page.repo.access_requests.filter(status=status, pk__gt=int(after))
-    found = found.annotate(email_is_verified=email_is_verified("user"))
+    found = found.annotate(email_is_verified=has_verified_email("user"))
     found = found.select_related("user", "decided_by").order_by("pk")
     rows: list[AccessRequest] = [*found[: PAGE_SIZE + 1]]
     shown = rows[:PAGE_SIZE]
@@ -174,7 +174,7 @@ def _outcome(decided: AccessRequest) -> str:
 
 def _lines(page: RepoPage) -> Iterator[str]:
     asked = page.repo.access_requests.select_related("user", "decided_by").order_by("pk")
-    asked = asked.annotate(email_is_verified=email_is_verified("user"))
+    asked = asked.annotate(email_is_verified=has_verified_email("user"))
     labels = dict.fromkeys(label for fields in asked.values_list("fields") for label in fields[0])
     yield _line([*_HEAD, *labels])
     for each in asked.iterator(chunk_size=500):

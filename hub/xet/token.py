@@ -16,7 +16,13 @@ from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare
 
-from hub.access import Level, check_may_read_contents, level_of, may_contribute
+from hub.access import (
+    Level,
+    check_may_read_contents,
+    is_open_to_all,
+    level_of,
+    may_contribute,
+)
 from hub.auth import Actor
 from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
 from hub.models import AccessToken, Repo, User
@@ -24,11 +30,15 @@ from hub.xet.hashing import format_hash
 from hub.xet.terms import FetchRange
 
 DATA_URL_LIFETIME_S = 3600
+CLOSED_URL_LIFETIME_S = 600
+"""Of what not everybody may read: a right that was taken away ends with the address."""
 DATA_URL_GRANULARITY_S = 300
 """Expiry is rounded up to this, so that equal plans get equal, cacheable URLs."""
 
 _TOKEN_SALT = "hub.xet.token"
 _URL_SALT = "hub.xet.data-url"
+_READERS = {True: "all", False: "some"}
+"""By whether everybody might read the files when the address was signed."""
 _SIGNED_RANGES = re.compile(r"\d{1,10}-\d{1,10}(,\d{1,10}-\d{1,10})*")
 
 
@@ -129,30 +139,44 @@ def _actor(user_id: int | None, token_id: int | None) -> Actor:
     return Actor(user=user, token=token)
 
 
-def data_url_query(
-    *, repo_id: int, xorb_hash: bytes, ranges: Sequence[FetchRange]
-) -> dict[str, str]:
-    """Query parameters that allow GETs of any of `ranges` of a xorb, for an hour."""
-    latest = int(time.time()) + DATA_URL_LIFETIME_S + DATA_URL_GRANULARITY_S
+def data_url_query(*, repo: Repo, xorb_hash: bytes, ranges: Sequence[FetchRange]) -> dict[str, str]:
+    """Query parameters that allow GETs of any of `ranges` of a xorb.
+
+    For an hour, and for as long as everybody may read the files of `repo`; where not everybody
+    may, for ten minutes. Rounded up by `DATA_URL_GRANULARITY_S` at most.
+    """
+    is_open = is_open_to_all(repo)
+    lifetime_s = DATA_URL_LIFETIME_S if is_open else CLOSED_URL_LIFETIME_S
+    latest = int(time.time()) + lifetime_s + DATA_URL_GRANULARITY_S
     expires = str(latest - latest % DATA_URL_GRANULARITY_S)
     allowed = ",".join(f"{one.byte_start}-{one.byte_end - 1}" for one in ranges)
-    signature = _url_signature(format_hash(xorb_hash), allowed, expires, str(repo_id))
-    return {"repo": str(repo_id), "ranges": allowed, "expires": expires, "signature": signature}
+    readers = _READERS[is_open]
+    signature = _url_signature(format_hash(xorb_hash), allowed, expires, str(repo.pk), readers)
+    return {
+        "repo": str(repo.pk), "for": readers, "ranges": allowed, "expires": expires,
+        "signature": signature,
+    }  # fmt: skip
 
 
 def check_data_url(
-    *, xorb_hash: str, repo: str, ranges: str, expires: str, signature: str
+    *, xorb_hash: str, repo: str, readers: str, ranges: str, expires: str, signature: str
 ) -> list[tuple[int, int]]:
     """The ranges [start, end) that a data URL allows.
 
     Raises:
-        PermissionDenied: forged or expired; clients then ask for a new one.
+        PermissionDenied: forged, expired, or signed for everybody while the repository has been
+            closed or deleted since; clients then ask for a new one, with their token.
     """
-    expected = _url_signature(xorb_hash, ranges, expires, repo)
+    expected = _url_signature(xorb_hash, ranges, expires, repo, readers)
     if not constant_time_compare(expected, signature) or not _SIGNED_RANGES.fullmatch(ranges):
         raise PermissionDenied("The signature of this URL is not valid.")
     if int(expires) < time.time():
         raise PermissionDenied("This URL has expired.")
+    found = Repo.objects.only("is_private", "gated").filter(pk=repo).first()
+    if found is None:
+        raise PermissionDenied("The repository of this URL was deleted.")
+    if readers == _READERS[True] and not is_open_to_all(found):
+        raise PermissionDenied("The repository of this URL is no longer open to all.")
     pairs = (part.split("-") for part in ranges.split(","))
     return [(int(first), int(last) + 1) for first, last in pairs]
 

@@ -232,7 +232,7 @@ def _url_for(request: HttpRequest, grant: CasGrant) -> UrlFor:
     base = base_url(request)
 
     def url_for(xorb_hash: bytes, ranges: Any) -> str:
-        query = data_url_query(repo_id=grant.repo.pk, xorb_hash=xorb_hash, ranges=ranges)
+        query = data_url_query(repo=grant.repo, xorb_hash=xorb_hash, ranges=ranges)
         path = reverse("cas-data", args=[format_hash(xorb_hash)])
         return f"{base}{path}?{urlencode(query, safe=',')}"
 
@@ -257,9 +257,7 @@ def data(request: HttpRequest, xorb_hash: str) -> HttpResponseBase:
     """
     names = ("repo", "ranges", "expires", "signature")
     proof = {name: request.GET.get(name, "") for name in names}
-    allowed = check_data_url(xorb_hash=xorb_hash, **proof)
-    if not Repo.objects.filter(pk=proof["repo"]).exists():
-        raise PermissionDenied("The repository of this URL was deleted.")
+    allowed = check_data_url(xorb_hash=xorb_hash, readers=request.GET.get("for", ""), **proof)
     stored = Xorb.objects.filter(hash=xorb_hash).first()
     if stored is None:
         raise NotFound("This xorb is no longer stored.")

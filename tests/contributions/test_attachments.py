@@ -21,14 +21,15 @@ from contributions.actions.discussions import (
     open_discussion,
 )
 from contributions.comments import kept_html
-from contributions.models import Attachment, Discussion, DiscussionEvent
+from contributions.models import Attachment, Discussion, DiscussionEvent, Webhook
 from contributions.sniffing import kind_of
+from hub.actions.gates import request_access
 from hub.errors import InvalidInput
-from hub.models import Repo, TokenScope, User
+from hub.models import AccessRequest, AuditEntry, Repo, TokenScope, User
 from hub.site import store
 from hub.storage import StorageFull
 from tests.support.cast import ROLES, Cast
-from tests.support.factories import make_repo
+from tests.support.factories import gate, make_repo
 
 pytestmark = pytest.mark.django_db
 
@@ -341,6 +342,46 @@ def test_hiding_a_comment_takes_its_files_away(cast: Cast, talk: Discussion) -> 
     assert status_of(shared) == 200
     assert collect_attachments(now=timezone.now() + 8 * DAYS) == 1
     assert Attachment.objects.get().url_path == shared
+
+
+def test_a_maintainer_deletes_a_file_at_once(cast: Cast, talk: Discussion) -> None:
+    """Though a comment shows it, whose text stays."""
+    path = sent(cast.api_client("owner"))
+    event = comment(talk, f"![]({path})", cast.owner)
+    data = {"action": "remove_chosen", "_selected_action": [str(Attachment.objects.get().pk)]}
+    for role, status in (("owner", 302), ("admin", 302)):
+        client = cast.web_client(role)
+        assert client.post("/admin/contributions/attachment/", data).status_code == status
+        assert Attachment.objects.exists() == (role == "owner")
+    assert status_of(path) == 404
+    assert stored_keys() == []
+    event.refresh_from_db()
+    assert path in event.text
+    entry = AuditEntry.objects.get(verb="attachment.removed")
+    assert entry.actor == cast.admin
+
+
+def test_maintainers_see_files_webhooks_and_requests_without_what_is_private(
+    cast: Cast, repo: Repo
+) -> None:
+    sent(cast.api_client("owner"))
+    hook = Webhook.objects.create(owner=cast.owner, url="https://hooks.example.org/in?key=s3cret")
+    request_access(repo=gate(repo), fields={"Why": "my secret"}, acting_user=cast.stranger)
+    asked = AccessRequest.objects.get()
+    client, other = cast.web_client("admin"), cast.web_client("owner")
+    for path, word in {
+        "contributions/attachment": Attachment.objects.get().public_id,
+        "contributions/webhook": "hooks.example.org",
+        f"contributions/webhook/{hook.pk}/change": "hooks.example.org",
+        "contributions/webhookdelivery": "",
+        "hub/accessrequest": cast.stranger.username,
+        f"hub/accessrequest/{asked.pk}/change": cast.stranger.username,
+    }.items():
+        page = client.get(f"/admin/{path}/")
+        assert (page.status_code, word in page.content.decode()) == (200, True), path
+        assert b"s3cret" not in page.content, path
+        assert b"my secret" not in page.content, path
+        assert other.get(f"/admin/{path}/").status_code == 302, path
 
 
 def test_files_go_with_their_repository(cast: Cast, repo: Repo, talk: Discussion) -> None:

@@ -7,10 +7,11 @@ import pytest
 from evaluation.actions.benchmarks import refresh_benchmarks
 from evaluation.actions.sweep import refresh_stale_benchmarks
 from evaluation.models import Benchmark, BenchmarkFile, BenchmarkVersion
+from hub.actions.commits import commit_files
 from hub.models import Repo
 from hub.vcs.operations import DeleteFile
 from tests.support.benchmarks import EVAL_YAML, make_benchmark, make_model, make_run
-from tests.support.cast import Cast
+from tests.support.cast import Cast, client_with
 from tests.support.factories import commit, make_repo
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +144,37 @@ def test_push_rings_the_reader(cast: Cast, django_capture_on_commit_callbacks: o
     finally:
         receivers.ring = original
     assert rung == [("evaluation.tasks.refresh_benchmarks", 7)]
+
+
+def official(cast: Cast, **query: str) -> list[str]:
+    rows = client_with(None).get("/api/datasets", {"filter": "benchmark:official", **query}).json()
+    return [row["id"] for row in rows]
+
+
+def test_lists_narrow_to_data_sets_with_a_leaderboard(cast: Cast) -> None:
+    """What `list_datasets(benchmark="official")` asks; a card cannot say so by itself."""
+    liar = {"README.md": "---\ntags: ['benchmark:official', BENCHMARK:official, plain]\n---\n"}
+    dataset = make_repo(cast.owner, "liar", repo_type="dataset", files=liar)
+    benchmark = make_benchmark(cast.owner, "reviews")
+    assert official(cast) == ["olive/reviews"]
+    dataset.refresh_from_db()
+    assert dataset.tags == ["plain"]
+    commit(benchmark.dataset, {"README.md": "---\nlicense: mit\n---\n"})
+    assert official(cast, search="reviews") == ["olive/reviews"]
+    (row,) = client_with(None).get("/api/datasets?search=reviews").json()
+    assert {"benchmark:official", "license:mit"} <= set(row["tags"])
+    commit_files(
+        repo=benchmark.dataset, ref="refs/heads/main", message="Retire",
+        operations=[DeleteFile(path="eval.yaml")], acting_user=cast.owner,
+    )  # fmt: skip
+    refresh_benchmarks(dataset=benchmark.dataset)
+    assert official(cast) == []
+
+
+def test_a_leaderboard_that_no_list_tells_of_is_found_by_the_sweep(cast: Cast) -> None:
+    """As after an upgrade from a version without the tag."""
+    dataset = make_benchmark(cast.owner, "reviews").dataset
+    dataset.tag_rows.filter(tag="benchmark:official").delete()
+    assert refresh_stale_benchmarks() == 1
+    assert dataset.tag_rows.filter(tag="benchmark:official").exists()
+    assert refresh_stale_benchmarks() == 0

@@ -13,7 +13,7 @@ from hub import events
 from hub.access import may_read_contents, repos_open_to
 from hub.actions.copies import duplicate_repo
 from hub.actions.gates import decide_request, grant_access, request_access, withdraw_request
-from hub.actions.repos import update_repo_settings
+from hub.actions.repos import move_repo, update_repo_settings
 from hub.actions.tokens import Grant
 from hub.auth import Actor, find_token
 from hub.errors import GatedRepo, InvalidInput, NotFound, NotGated
@@ -437,6 +437,24 @@ def test_a_moved_repository_takes_its_gate_along(cast: Cast) -> None:
     told = {role: cast.api_client(role).get(f"{repo.api_path}/auth-check").status_code
             for role in ("reader", "member", "stranger")}  # fmt: skip
     assert told == {"reader": 200, "member": 403, "stranger": 200}
+
+
+def test_what_people_shared_does_not_go_to_another_owner(cast: Cast) -> None:
+    """A new name changes nothing; with a new owner who is let in stays so, and nothing else."""
+    repo = gate(make_repo(cast.owner, "m"))
+    request_access(repo=repo, fields={"Country": "Utopia"}, acting_user=cast.stranger)
+    decide_request(repo=repo, user=cast.stranger, status="accepted", acting_user=cast.owner)
+    move_repo(repo=repo, namespace=repo.namespace, name="n", acting_user=cast.owner)
+    asked = repo.access_requests.get()
+    assert (asked.fields, asked.shares_email) == ({"Country": "Utopia"}, True)
+    move_repo(repo=repo, namespace=cast.organization.namespace, name="n", acting_user=cast.owner)
+    asked.refresh_from_db()
+    assert (asked.fields, asked.shares_email, asked.status) == ({}, False, "accepted")
+    page = cast.web_client("owner").get(f"{repo.url_path}/access-requests?status=accepted")
+    assert page.status_code == 200
+    assert cast.stranger.username.encode() in page.content
+    assert cast.stranger.email.encode() not in page.content
+    assert may_read_contents(cast.actor("stranger"), repo)
 
 
 def test_a_request_that_was_put_back_is_not_taken_away_to_ask_anew(cast: Cast) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
+from io import BytesIO, StringIO
 
 import pytest
 from django.core.management import call_command
 
+from contributions.actions.attachments import keep_attachment
 from hub.models import Repo
 from hub.usage import logical_bytes, storage_report
 from tests.support.cas import CasClient
@@ -15,6 +16,7 @@ from tests.support.factories import commit_large, make_repo, make_user, store_bl
 from tests.support.xet import make_shard, make_xorb, noise, split, whole_file
 
 pytestmark = pytest.mark.django_db
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 @pytest.fixture
@@ -83,3 +85,18 @@ def test_command_prints_a_table_and_json(ada):
     assert facts["stored_bytes"] == facts["logical_large_bytes"] == 2048
     assert facts["saving_ratio"] == 1.0
     assert facts["repos"] == [{"name": "ada/one", "logical_bytes": 2048}]
+
+
+def test_what_lies_beside_the_contents_is_reported_too(ada, settings):
+    keep_attachment(BytesIO(PNG), size_bytes=len(PNG), acting_user=ada)
+    out = StringIO()
+    call_command("storage", "report", stdout=out)
+    line = next(
+        line for line in out.getvalue().splitlines() if line.startswith("Files of comments")
+    )
+    assert line.split()[3:] == ["(1)", str(len(PNG)), "bytes"]
+    facts = StringIO()
+    call_command("storage", "report", "--json", stdout=facts)
+    others = {other["label"]: other for other in json.loads(facts.getvalue())["others"]}
+    assert others["Files of comments"]["size_bytes"] == len(PNG)
+    assert others["Answers of runs"]["count"] == others["Checkpoints of trainings"]["count"] == 0

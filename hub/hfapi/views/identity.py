@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from hub.auth import Actor
 from hub.hfapi.base import HubView
 from hub.hfapi.serializers import date_text
-from hub.models import Membership, TokenScope
-from hub.people import is_email_verified
+from hub.models import Membership, TokenScope, User
+from hub.people import has_verified_email
 
 _ROLES = {
     TokenScope.READ: "read",
@@ -30,7 +30,7 @@ class WhoAmI(HubView):
                 "name": user.username,
                 "fullname": user.get_full_name(),
                 "email": user.email or None,
-                "emailVerified": is_email_verified(user),
+                "emailVerified": User.objects.filter(has_verified_email(), pk=user.pk).exists(),
                 "isPro": False,
                 "canPay": False,
                 "orgs": [_organization(row) for row in memberships],

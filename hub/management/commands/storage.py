@@ -109,6 +109,7 @@ def _facts(report: StorageReport) -> dict[str, Any]:
         "unreferenced_bytes": report.unreferenced_bytes,
         "namespaces": [asdict(holder) for holder in report.namespaces],
         "repos": [asdict(holder) for holder in report.repos],
+        "others": [asdict(other) for other in report.others],
     }
 
 
@@ -127,6 +128,7 @@ def _lines(report: StorageReport) -> list[tuple[str, str]]:
         ("Stored, needed by no repository", _size(report.unreferenced_bytes)),
         ("Of this marked by collection", _size(totals.condemned_bytes)),
         ("Damaged and set aside", str(totals.quarantined_count)),
+        *((f"{other.label} ({other.count})", _size(other.size_bytes)) for other in report.others),
     ]
 
 

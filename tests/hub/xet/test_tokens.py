@@ -9,14 +9,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from contributions.actions.pull_requests import open_pull_request
-from hub.actions.repos import delete_repo
+from hub.actions.repos import delete_repo, update_repo_settings
 from hub.auth import Actor, find_token
 from hub.errors import InvalidToken, PermissionDenied, RepoNotFound
-from hub.models import AccessToken, Membership, Role, TokenScope
+from hub.models import AccessToken, Membership, Repo, Role, TokenScope
 from hub.xet.terms import FetchRange
 from hub.xet.token import check_data_url, data_url_query, issue_token, read_token
 from tests.support.cast import ROLES, Cast, client_with
-from tests.support.factories import make_token
+from tests.support.factories import gate, make_repo, make_token
 
 READERS = {"owner", "member", "reader", "admin"}
 WRITERS = {"owner", "member", "admin"}
@@ -164,13 +164,44 @@ def test_lifetime_of_a_token(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Non
 RANGES = [FetchRange(0, 1, 0, 10), FetchRange(3, 5, 40, 100)]
 
 
-def signed() -> dict[str, str]:
-    query = data_url_query(repo_id=7, xorb_hash=bytes(32), ranges=RANGES)
-    return {"xorb_hash": "0" * 64, **query}
+def signed(repo: Repo) -> dict[str, str]:
+    query = data_url_query(repo=repo, xorb_hash=bytes(32), ranges=RANGES)
+    return {"xorb_hash": "0" * 64, "readers": query.pop("for"), **query}
 
 
-def test_a_data_url_allows_what_was_signed() -> None:
-    assert check_data_url(**signed()) == [(0, 10), (40, 100)]
+@pytest.mark.parametrize("is_public", [True, False])
+def test_a_data_url_allows_what_was_signed(cast: Cast, is_public: bool) -> None:
+    repo = cast.public_repo() if is_public else cast.private_repo()
+    assert check_data_url(**signed(repo)) == [(0, 10), (40, 100)]
+
+
+def test_an_address_signed_for_all_ends_when_the_repository_is_closed(cast: Cast) -> None:
+    """By a new gate, by privacy, by deletion; one signed for a reader behind the gate works."""
+    repo = cast.public_repo()
+    query = signed(repo)
+    gate(repo)
+    with pytest.raises(PermissionDenied, match="no longer open"):
+        check_data_url(**query)
+    assert check_data_url(**signed(repo)) == [(0, 10), (40, 100)]
+    update_repo_settings(repo=repo, gated="", is_private=True, acting_user=cast.owner)
+    with pytest.raises(PermissionDenied, match="no longer open"):
+        check_data_url(**query)
+    update_repo_settings(repo=repo, is_private=False, acting_user=cast.owner)
+    assert check_data_url(**query) == [(0, 10), (40, 100)]
+    delete_repo(repo=repo, acting_user=cast.owner)
+    with pytest.raises(PermissionDenied, match="deleted"):
+        check_data_url(**query)
+
+
+def test_an_address_for_some_readers_is_short_lived(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    lifetimes = [int(signed(repo)["expires"]) - 1_000_000 for repo in (
+        cast.public_repo(), cast.private_repo(), gate(make_repo(cast.owner)),
+    )]  # fmt: skip
+    assert 3600 <= lifetimes[0] <= 3900
+    assert all(600 <= lifetime <= 900 for lifetime in lifetimes[1:])
 
 
 @pytest.mark.parametrize(
@@ -180,19 +211,20 @@ def test_a_data_url_allows_what_was_signed() -> None:
         ("ranges", "0-99"),
         ("ranges", ""),
         ("repo", "8"),
+        ("readers", "some"),
         ("expires", "9999999999"),
         ("signature", ""),
         ("signature", "x" * 43),
         ("signature", "ü"),
     ],
 )
-def test_a_changed_data_url_is_refused(name: str, value: str) -> None:
+def test_a_changed_data_url_is_refused(cast: Cast, name: str, value: str) -> None:
     with pytest.raises(PermissionDenied):
-        check_data_url(**(signed() | {name: value}))
+        check_data_url(**(signed(cast.public_repo()) | {name: value}))
 
 
-def test_a_data_url_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    query = signed()
+def test_a_data_url_expires(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = signed(cast.public_repo())
     monkeypatch.setattr("time.time", lambda: int(query["expires"]) + 1)
     with pytest.raises(PermissionDenied):
         check_data_url(**query)

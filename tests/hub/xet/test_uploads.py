@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.actions.shards import register_shard
+from hub.actions.xorb_links import relink_xorbs
 from hub.actions.xorbs import store_xorb
 from hub.errors import InvalidInput
 from hub.models import Blob, RepoBlob, RepoXorb, XetFile, Xorb, XorbChunk
 from hub.site import store
+from hub.xet.chunk_ranges import unpack_ranges
 from hub.xet.content import read_index, xorb_key
 from hub.xet.hashing import chunk_hash, format_hash
 from hub.xet.shard import MAX_SHARD_BYTES, ShardFile
@@ -434,3 +436,24 @@ def test_any_bytes_get_an_answer_in_words(cas: CasClient, data: st.DataObject) -
             target[data.draw(st.integers(0, len(target) - 1))] = data.draw(st.integers(0, 255))
     assert cas.put_shard(bytes(shard)).status_code in {200, 400}
     assert cas.put_body(format_hash(OTHER.hash), bytes(body)).status_code in {200, 400}
+
+
+def test_what_readers_may_be_told_of_follows_the_recipe_that_is_kept(
+    cast: Cast, cas: CasClient
+) -> None:
+    """A known file sent anew, cut into other xorbs: those stay unused, and nobody hears of them."""
+    chunks = [noise(5000, seed) for seed in (1, 2)]
+    whole, halves = make_xorb(chunks), [make_xorb([chunk]) for chunk in chunks]
+    cas.put_xorb(whole)
+    cas.put_shard(make_shard([whole_file(whole)], [whole]))
+    repo = cast.private_repo()
+    other = CasClient.for_repo(cast.owner, repo)
+    for half in halves:
+        other.put_xorb(half)
+    file = make_file((halves[0], 0, 1), (halves[1], 0, 1))
+    assert other.put_shard(make_shard([file], halves)).json() == {"result": 1}
+    assert XetFile.objects.count() == 1
+    for _ in range(2):
+        (link,) = repo.xorb_links.all()
+        assert (link.xorb.hash, unpack_ranges(link.used)) == (format_hash(whole.hash), [(0, 2)])
+        relink_xorbs(repo)
