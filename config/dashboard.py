@@ -74,13 +74,19 @@ def _workers() -> Table:
     rows = [
         [
             worker.name,
-            _("alive") if worker.is_alive else _("gone"),
+            _worker_state(worker),
             ", ".join(worker.pools),
             _ago(worker.heartbeat_at),
         ]
         for worker in Worker.objects.order_by("-heartbeat_at")[:ROWS]
     ]
     return {"headers": [_("Worker"), _("State"), _("Pools"), _("Heard of")], "rows": rows}
+
+
+def _worker_state(worker: Worker) -> str:
+    if not worker.is_alive:
+        return _("gone")
+    return _("draining") if worker.draining_at else _("alive")
 
 
 def _storage() -> Table:

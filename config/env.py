@@ -58,6 +58,27 @@ def rate(name: str, *, default: str) -> tuple[int, int] | None:
     return int(found[1]), int(found[2] or 1) * _UNITS_S[found[3]]
 
 
+_UNITS_BYTES = {"M": 1 << 20, "G": 1 << 30}
+
+
+def sizes(name: str, *, default: dict[str, int]) -> dict[str, int]:
+    """Bytes by name, in the order given, such as `cpu=8G,gpu=512M`.
+
+    Raises:
+        ImproperlyConfigured: anything else.
+    """
+    text: str = env.str(name, default="")
+    if not text:
+        return default
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"([a-z][a-z0-9-]{0,31})=([1-9]\d{0,6})([MG])", part.strip())
+        if match is None or match[1] in found:
+            raise ImproperlyConfigured(f"{name} has {part!r}; write such as cpu=8G,gpu=64G.")
+        found[match[1]] = int(match[2]) * _UNITS_BYTES[match[3]]
+    return found
+
+
 def _random_text() -> str:
     return secrets.token_urlsafe(48)
 

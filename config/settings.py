@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config.embedded_valkey import running_url
-from config.env import env, rate, secret
+from config.env import env, rate, secret, sizes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("MODELGUILD_DATA", default=str(BASE_DIR / "data"))).resolve()
@@ -432,9 +432,11 @@ FINETUNE_OUTPUT_LIMIT_BYTES = env.int("FINETUNE_OUTPUT_LIMIT_BYTES", default=24 
 """What a training may write: its checkpoints and its model."""
 RUN_CHECKPOINT_DAYS = env.int("RUN_CHECKPOINT_DAYS", default=7)
 """How long one may go on with a training that was stopped or has failed."""
-RUN_POOL = env.str("RUN_POOL", default="cpu")
-"""Pool that new runs wait in."""
-WORKER_POOLS = env.list("WORKER_POOLS", default=["cpu"])
+RUN_POOLS = sizes("RUN_POOLS", default={"cpu": RUN_MEMORY_LIMIT_BYTES})
+"""Pools that runs wait in, and the memory that a job gets there, such as `cpu=8G,gpu=64G`; the one
+for ordinary runs first. Those whose name begins with `gpu` take heavy work."""
+RUN_POOL = next(iter(RUN_POOLS))
+WORKER_POOLS = env.list("WORKER_POOLS", default=[RUN_POOL])
 """Pools from which a worker of this installation takes runs."""
 ALLOW_UNCAGED_RUNS = env.bool("ALLOW_UNCAGED_RUNS", default=False)
 RUN_THREADS = env.int("RUN_THREADS", default=max(1, min(4, os.cpu_count() or 1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -14,14 +15,18 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from evaluation.actions.leaderboards import rebuild_board
-from evaluation.actions.runs import cancel_run, requeue_run
+from evaluation.actions.runs import cancel_run, prioritize_run, requeue_run
+from evaluation.actions.shares import drop_share, set_share
+from evaluation.actions.workers import drain_worker, resume_worker
 from evaluation.models import (
     Benchmark,
     BenchmarkFile,
     BenchmarkVersion,
     LeaderboardEntry,
+    Priority,
     Run,
     Score,
+    Share,
     Worker,
 )
 from hub.errors import HubError
@@ -72,7 +77,7 @@ class RunAdmin(ReadOnlyAdmin):
         "attempt",
         "queued_at",
     ]
-    list_filter = ["state", "error_family", "error_code", "kind", "pool", "worker"]
+    list_filter = ["state", "error_family", "error_code", "kind", "pool", "priority", "worker"]
     search_fields = ["id", "model_repo__name", "model_repo__namespace__name", "owner__username"]
     date_hierarchy = "queued_at"
     ordering = ["-queued_at"]
@@ -85,7 +90,7 @@ class RunAdmin(ReadOnlyAdmin):
     ]
     inlines = [ScoreInline]
     exclude = ["lease_token", "access_token"]
-    actions = ["cancel_chosen", "requeue_chosen"]
+    actions = ["cancel_chosen", "requeue_chosen", "put_first", "put_back"]
 
     @display(description="run", ordering="model_repo")
     def page(self, run: Run) -> str:
@@ -107,20 +112,88 @@ class RunAdmin(ReadOnlyAdmin):
     def requeue_chosen(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
         _each(self, request, runs, lambda run, user: requeue_run(run=run, acting_user=user))
 
+    @action(description="Put before all others (runs that wait)", permissions=["view"])
+    def put_first(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        self._prioritize(request, runs, Priority.URGENT)
+
+    @action(description="Put back in turn (runs that wait)", permissions=["view"])
+    def put_back(self, request: HttpRequest, runs: QuerySet[Run]) -> None:
+        self._prioritize(request, runs, Priority.NORMAL)
+
+    def _prioritize(self, request: HttpRequest, runs: QuerySet[Run], priority: Priority) -> None:
+        def change(run: Run, user: User) -> Run:
+            return prioritize_run(run=run, priority=priority, acting_user=user)
+
+        _each(self, request, runs, change)
+
+
+WORKER_LOOKS = {"takes runs": "success", "draining": "warning", "gone": "danger"}
+
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "alive", "slots", "pools", "device", "heartbeat_at", "started_at"]
+    list_display = ["name", "condition", "slots", "pools", "device", "heartbeat_at", "started_at"]
     search_fields = ["name", "device"]
     ordering = ["-heartbeat_at"]
+    actions = ["drain_chosen", "hand_back_chosen", "resume_chosen"]
 
-    @display(description="alive", boolean=True)
-    def alive(self, worker: Worker) -> bool:
-        return worker.is_alive
+    @display(description="state", label=WORKER_LOOKS)
+    def condition(self, worker: Worker) -> str:
+        if not worker.is_alive:
+            return "gone"
+        return "draining" if worker.draining_at else "takes runs"
+
+    @action(description="Drain: take nothing new, finish what is held", permissions=["view"])
+    def drain_chosen(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
+        self._drain(request, workers, hands_back=False)
+
+    @action(description="Drain now: hand back what is held", permissions=["view"])
+    def hand_back_chosen(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
+        self._drain(request, workers, hands_back=True)
+
+    @action(description="Take runs again", permissions=["view"])
+    def resume_chosen(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
+        assert isinstance(request.user, User)
+        for worker in workers:
+            resume_worker(worker=worker, acting_user=request.user)
+
+    def _drain(self, request: HttpRequest, workers: QuerySet[Worker], *, hands_back: bool) -> None:
+        assert isinstance(request.user, User)
+        for worker in workers:
+            drain_worker(worker=worker, acting_user=request.user, hands_back=hands_back)
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Rows of workers that are gone may be cleared away."""
         return not isinstance(obj, Worker) or not obj.is_alive
+
+
+@admin.register(Share)
+class ShareAdmin(ModelAdmin):
+    """Weights of users and organisations; whoever has none counts as 1."""
+
+    list_display = ["namespace", "weight", "note", "changed_at"]
+    search_fields = ["namespace__name", "note"]
+    autocomplete_fields = ["namespace"]
+    fields = ["namespace", "weight", "note"]
+    list_select_related = ["namespace"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Share | None = None) -> list[str]:
+        return ["namespace"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Share, form: Any, change: bool) -> None:
+        assert isinstance(request.user, User)
+        saved = set_share(
+            namespace=obj.namespace, weight=obj.weight, note=obj.note, acting_user=request.user
+        )
+        obj.pk = saved.pk
+
+    def delete_model(self, request: HttpRequest, obj: Share) -> None:
+        assert isinstance(request.user, User)
+        drop_share(share=obj, acting_user=request.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Share]) -> None:
+        for share in queryset.select_related("namespace"):
+            self.delete_model(request, share)
 
 
 class VersionInline(TabularInline):

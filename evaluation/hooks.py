@@ -10,8 +10,9 @@ import sys
 from typing import Any
 
 from celery import signals
+from django.conf import settings
 
-QUEUE = "evaluate"
+from evaluation.pools import QUEUE, queue_of
 
 
 @signals.worker_init.connect
@@ -23,6 +24,8 @@ def prepare_worker(sender: Any, **kwargs: Any) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    for pool in settings.WORKER_POOLS:
+        queues.select_add(queue_of(pool))
     import datasets  # noqa: F401  (a second that no run has to wait for)
 
     from evaluation.worker import execution, presence, workspace  # noqa: F401

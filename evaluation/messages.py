@@ -209,7 +209,12 @@ WAIT_REASONS: dict[str, Text] = {
     "starting": _("A worker is free and takes it any moment."),
     "behind_others": _("Other runs start before it; owners take turns."),
     "all_busy": _("It is next; all workers are busy."),
-    "no_worker": _("No worker is connected. The operator has been shown this; your run is kept."),
+    "no_worker": _("No worker is connected. The operator has been told; your run is kept."),
+    "no_worker_of_pool": _(
+        "No worker of the pool “%(pool)s” is connected, which this model needs. The operator has"
+        " been told; your run is kept."
+    ),
+    "draining": _("The workers are being upgraded. Your run is kept and starts afterwards."),
     "back_off": _("It starts again by itself after a short pause."),
 }
 
@@ -295,8 +300,8 @@ def explain_problem(problem: Mapping[str, Any]) -> str:
     return str(EVALFILE_PROBLEMS.get(code, code)) % params
 
 
-def explain_wait(reason: str) -> str:
-    return str(WAIT_REASONS.get(reason, ""))
+def explain_wait(reason: str, *, pool: str = "") -> str:
+    return str(WAIT_REASONS.get(reason, "")) % _shown({"pool": pool} if pool else {})
 
 
 def runs_ahead(n: int) -> str:

@@ -22,12 +22,13 @@ from evaluation.models import (
     Run,
     RunState,
     Score,
+    Share,
     Worker,
 )
 from evaluation.queueing import USAGE_WINDOW_S, Busy, Waiting, forecast, order
 from evaluation.ranking import Contender, Placed, place
 from hub.auth import Actor
-from hub.models import User
+from hub.models import Membership, User
 from hub.other_stored import OtherStored
 
 MAX_QUEUE_READ = 5000
@@ -47,8 +48,24 @@ _NOT_THEIRS = Q(error_family__in=(ErrorFamily.SYSTEM, ErrorFamily.CANCELLED))
 def next_run_ids(pools: list[str]) -> Iterator[uuid.UUID]:
     """Queued runs that a worker of these pools may take now, in fair order."""
     waiting = _waiting(pools, until=timezone.now())
-    turns = order(waiting, running=_running_by_owner(), used_s=used_s_by_owner())
+    turns = order(
+        waiting,
+        running=_running_by_owner(),
+        used_s=used_s_by_owner(),
+        weights=weights_by_owner(),
+    )
     return (run.key for run in turns)
+
+
+def weights_by_owner() -> dict[int | None, float]:
+    """Of users who do not count as 1: by a share of their own, else the greatest of those of
+    their organisations."""
+    members = Membership.objects.filter(organization__namespace__share__isnull=False)
+    weights: dict[int | None, float] = {}
+    for user_id, weight in members.values_list("user_id", "organization__namespace__share__weight"):
+        weights[user_id] = max(weight, weights.get(user_id, 0.0))
+    own = Share.objects.filter(namespace__user__isnull=False)
+    return weights | dict(own.values_list("namespace__user_id", "weight"))
 
 
 def used_s_by_owner() -> dict[int | None, float]:
@@ -78,6 +95,7 @@ class QueueInsight:
     position: int
     starts_at: datetime | None
     own_running: int = 0
+    pool: str = ""
 
     @property
     def starts_in_s(self) -> float | None:
@@ -98,6 +116,7 @@ def queue_insight(run: Run) -> QueueInsight | None:
         _busy(run.pool, now),
         slots=slots,
         used_s=used_s_by_owner(),
+        weights=weights_by_owner(),
     )
     if found is None:
         return None
@@ -105,29 +124,35 @@ def queue_insight(run: Run) -> QueueInsight | None:
     starts_at = None
     if found.starts_in_s is not None:
         starts_at = max(now + timedelta(seconds=found.starts_in_s), run.not_before)
-    return QueueInsight(_reason(run, now, slots, found.ahead), found.ahead + 1, starts_at, own)
+    reason = _reason(run, now, slots, found.ahead)
+    return QueueInsight(reason, found.ahead + 1, starts_at, own, run.pool)
 
 
 def slots_of(pool: str) -> int:
-    """How many runs the living workers of a pool execute at once."""
-    workers = Worker.objects.alive().values_list("pools", "slots")
+    """How many runs the workers of a pool that take any execute at once."""
+    workers = Worker.objects.accepting().values_list("pools", "slots")
     return sum(slots for pools, slots in workers if pool in pools)
 
 
-def idle_slots() -> int:
-    """Slots of living workers that hold no run."""
-    workers = Worker.objects.alive().annotate(held=Count("runs", filter=Q(runs__state__in=HELD)))
-    return sum(max(0, worker.slots - worker.held) for worker in workers)
+def idle_slots(pool: str) -> int:
+    """Slots of workers of the pool that hold no run and may take one."""
+    held = Count("runs", filter=Q(runs__state__in=HELD))
+    workers = Worker.objects.accepting().annotate(held=held)
+    return sum(max(0, worker.slots - worker.held) for worker in workers if pool in worker.pools)
 
 
-def has_waiting_runs() -> bool:
-    return Run.objects.filter(state=RunState.QUEUED, not_before__lte=timezone.now()).exists()
-
-
-def waiting_run_ids(limit: int) -> list[uuid.UUID]:
-    """Up to `limit` runs that a worker may take now."""
+def waiting_by_pool() -> dict[str, list[uuid.UUID]]:
+    """Runs that a worker may take now, the oldest first, as many as there are idle slots."""
     waiting = Run.objects.filter(state=RunState.QUEUED, not_before__lte=timezone.now())
-    return list(waiting.order_by("queued_at").values_list("pk", flat=True)[:limit])
+    pools = waiting.order_by("pool").values_list("pool", flat=True).distinct()
+    return {
+        pool: list(
+            waiting.filter(pool=pool)
+            .order_by("queued_at")
+            .values_list("pk", flat=True)[: idle_slots(pool)]
+        )
+        for pool in pools
+    }
 
 
 def typical_duration_s(
@@ -227,10 +252,17 @@ def _reason(run: Run, now: datetime, slots: int, ahead: int) -> str:
     if run.not_before > now:
         return "back_off"
     if slots == 0:
-        return "no_worker"
-    if ahead == 0 and idle_slots() > 0:
+        return _reason_without_worker(run.pool)
+    if ahead == 0 and idle_slots(run.pool) > 0:
         return "starting"
     return "behind_others" if ahead else "all_busy"
+
+
+def _reason_without_worker(pool: str) -> str:
+    others = Worker.objects.alive().values_list("pools", "draining_at")
+    if any(pool in pools for pools, _ in others):
+        return "draining"
+    return "no_worker_of_pool" if others else "no_worker"
 
 
 def _waiting(
@@ -241,7 +273,7 @@ def _waiting(
         Q(not_before__lte=until) | Q(pk=also.pk if also else None)
     )
     values = rows.order_by("queued_at").values_list(
-        "pk", "owner_id", "queued_at", "estimate_s", "kind", "benchmark_version_id"
+        "pk", "owner_id", "queued_at", "estimate_s", "kind", "benchmark_version_id", "priority"
     )[:MAX_QUEUE_READ]
     known: Durations = {}
     wants_time = also is not None
@@ -253,8 +285,9 @@ def _waiting(
             promised
             if promised is not None or not wants_time
             else typical_duration_s(kind, version, known=known),
+            priority,
         )
-        for pk, owner, queued_at, promised, kind, version in values
+        for pk, owner, queued_at, promised, kind, version, priority in values
     ]
 
 

@@ -1,7 +1,9 @@
 """Who is next, and when: fair share between owners. Pure; claiming and forecasting share the rule.
 
 The next run is that of the owner with the fewest runs in work, then with the least worker time
-used in the last hour, then whose run has waited longest. Within one owner the oldest run is first.
+used in the last hour, both divided by the owner's weight, then whose run has waited longest. Within
+one owner the run of the highest priority is first, of those the oldest. An urgent run goes before
+those of all owners.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 USAGE_WINDOW_S = 3600
+URGENT = 2
+"""The priority from which a run goes before those of other owners."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Waiting(Generic[K]):
     owner: int | None
     queued_at: datetime
     estimate_s: float | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,12 @@ class Forecast:
 
 @dataclass
 class Ledger(Generic[K]):
-    """Waiting runs by owner, and what each owner has had."""
+    """Waiting runs by owner, what each owner has had, and what each counts; without a word 1."""
 
     queues: dict[int | None, deque[Waiting[K]]]
     running: dict[int | None, int] = field(default_factory=dict)
     used_s: dict[int | None, float] = field(default_factory=dict)
+    weights: Mapping[int | None, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -59,11 +65,12 @@ class Ledger(Generic[K]):
         *,
         running: Mapping[int | None, int],
         used_s: Mapping[int | None, float],
+        weights: Mapping[int | None, float] | None = None,
     ) -> Ledger[K]:
         queues: dict[int | None, deque[Waiting[K]]] = defaultdict(deque)
-        for run in sorted(waiting, key=lambda run: (run.queued_at, str(run.key))):
+        for run in sorted(waiting, key=lambda run: (-run.priority, run.queued_at, str(run.key))):
             queues[run.owner].append(run)
-        return cls(dict(queues), dict(running), dict(used_s))
+        return cls(dict(queues), dict(running), dict(used_s), weights or {})
 
     def take(self) -> Waiting[K] | None:
         """Removes and returns the next run, counted as in work; None when nothing waits."""
@@ -81,11 +88,13 @@ class Ledger(Generic[K]):
         self.running[owner] = max(0, self.running.get(owner, 0) - 1)
         self.used_s[owner] = self.used_s.get(owner, 0.0) + used_s
 
-    def _turn(self, owner: int | None) -> tuple[int, float, datetime, str]:
+    def _turn(self, owner: int | None) -> tuple[bool, float, float, datetime, str]:
         head = self.queues[owner][0]
+        weight = self.weights.get(owner, 1.0)
         return (
-            self.running.get(owner, 0),
-            self.used_s.get(owner, 0.0),
+            head.priority < URGENT,
+            self.running.get(owner, 0) / weight,
+            self.used_s.get(owner, 0.0) / weight,
             head.queued_at,
             str(head.key),
         )
@@ -96,9 +105,10 @@ def order(
     *,
     running: Mapping[int | None, int],
     used_s: Mapping[int | None, float],
+    weights: Mapping[int | None, float] | None = None,
 ) -> Iterable[Waiting[K]]:
     """The runs in the order in which workers that came free this instant would take them."""
-    ledger = Ledger.of(waiting, running=running, used_s=used_s)
+    ledger = Ledger.of(waiting, running=running, used_s=used_s, weights=weights)
     while (run := ledger.take()) is not None:
         yield run
 
@@ -110,6 +120,7 @@ def forecast(
     *,
     slots: int,
     used_s: Mapping[int | None, float],
+    weights: Mapping[int | None, float] | None = None,
 ) -> Forecast | None:
     """When the run `key` should start, by playing the rule forward; None if it does not wait.
 
@@ -120,7 +131,7 @@ def forecast(
     running: dict[int | None, int] = defaultdict(int)
     for slot in busy:
         running[slot.owner] += 1
-    ledger = Ledger.of(waiting, running=running, used_s=used_s)
+    ledger = Ledger.of(waiting, running=running, used_s=used_s, weights=weights)
     clock, ends, knows_time = _busy_slots(busy, slots)
     free = slots - len(ends)
     ahead = 0

@@ -12,16 +12,16 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 
-def ring(task: Task, *ids: Any) -> None:
-    """Sends `task` with `ids` once the current transaction commits.
+def ring(task: Task, *ids: Any, queue: str | None = None) -> None:
+    """Sends `task` with `ids` once the current transaction commits, to its own queue or another.
 
     A broker that cannot be reached is logged and forgiven: periodic sweeps find waiting work.
     """
-    transaction.on_commit(lambda: _send(task, ids))
+    transaction.on_commit(lambda: _send(task, ids, queue))
 
 
-def _send(task: Task, ids: tuple[Any, ...]) -> None:
+def _send(task: Task, ids: tuple[Any, ...], queue: str | None) -> None:
     try:
-        task.apply_async(args=ids, retry=False)
+        task.apply_async(args=ids, retry=False, **({"queue": queue} if queue else {}))
     except (OperationalError, OSError) as error:
         logger.warning("broker unreachable, %s%s waits for the sweep: %s", task.name, ids, error)

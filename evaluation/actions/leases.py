@@ -84,7 +84,14 @@ class Outcome:
 
 
 def claim_run(*, worker: Worker) -> Run | None:
-    """The next run by fair share, held by `worker` under a fresh lease; None if nothing waits."""
+    """The next run by fair share, held by `worker` under a fresh lease.
+
+    None if nothing waits in its pools, or the worker is to take nothing new.
+    """
+    if not Worker.objects.filter(
+        pk=worker.pk, stopping_at__isnull=True, draining_at__isnull=True
+    ).exists():
+        return None
     for _ in range(CLAIM_TRIES):
         candidates = list(islice(next_run_ids(worker.pools), 3))
         if not candidates:
@@ -130,8 +137,11 @@ def heartbeat_run(*, run: Run, progress: Progress | None = None) -> Beat:
     changed = _held(run).update(heartbeat_at=now, lease_expires_at=_lease(now), **news)
     if not changed:
         raise LeaseLost(str(run.pk))
-    row = Run.objects.values("is_cancel_requested", "worker__stopping_at").get(pk=run.pk)
-    return Beat(row["is_cancel_requested"], row["worker__stopping_at"] is not None)
+    row = Run.objects.values(
+        "is_cancel_requested", "worker__stopping_at", "worker__hands_back"
+    ).get(pk=run.pk)
+    is_stopping = row["worker__stopping_at"] is not None or bool(row["worker__hands_back"])
+    return Beat(row["is_cancel_requested"], is_stopping)
 
 
 def finish_run(*, run: Run, outcome: Outcome) -> None:

@@ -11,7 +11,17 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from evaluation.errors import RunClosed, RunLimitReached
-from evaluation.models import ACTIVE, HELD, BenchmarkVersion, ErrorFamily, Run, RunKind, RunState
+from evaluation.models import (
+    ACTIVE,
+    HELD,
+    BenchmarkVersion,
+    ErrorFamily,
+    Priority,
+    Run,
+    RunKind,
+    RunState,
+)
+from evaluation.pools import choose_pool, evaluation_need, queue_of
 from evaluation.queries import LIMIT_WINDOW, runs_counted_against
 from evaluation.spec import build_spec
 from hub.actions.audit import record
@@ -52,6 +62,7 @@ def start_run(
     acting_user: User,
     revision: str = DEFAULT_BRANCH,
     label_map: dict[str, str | None] | None = None,
+    priority: Priority = Priority.NORMAL,
 ) -> Started:
     """A queued run of the model at `revision`, frozen to commits; the caller has checked access.
 
@@ -60,7 +71,8 @@ def start_run(
 
     Raises:
         RevisionNotFound: the model has no such revision.
-        InvalidInput: the model repository or the label map cannot be used.
+        InvalidInput: the model repository or the label map cannot be used, or the model is too
+            large for every pool.
         Conflict: a run of that commit with another label map is under way.
         RunLimitReached: the user has started as many as allowed within a day.
     """
@@ -81,12 +93,21 @@ def start_run(
     }
     if (active := _active_run(wanted)) is not None:
         return _joined(active, label_map)
+    need = evaluation_need(model=model_repo, commit=commit, task=version.spec)
+    pool = choose_pool(need)
+    spec["limits"]["memory_bytes"] = pool.memory_bytes
     check_run_limit(acting_user)
     height = commit_height(git, commit)
     try:
         with transaction.atomic():
             run = Run.objects.create(
-                **wanted, owner=acting_user, model_height=height, spec=spec, pool=settings.RUN_POOL
+                **wanted,
+                owner=acting_user,
+                model_height=height,
+                spec=spec,
+                pool=pool.name,
+                needs_bytes=need.memory_bytes,
+                priority=priority,
             )
             note_run("run.started", run, acting_user)
             ring_for(run)
@@ -141,6 +162,17 @@ def requeue_run(*, run: Run, acting_user: User) -> Run:
             ring_for(run)
     except IntegrityError:
         raise Conflict("The same model commit is already under way on this benchmark.") from None
+    run.refresh_from_db()
+    return run
+
+
+def prioritize_run(*, run: Run, priority: Priority, acting_user: User) -> Run:
+    """Moves a waiting run before or behind others. Raises `RunClosed` where it does not wait."""
+    with transaction.atomic():
+        waiting = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
+        if not waiting.update(priority=priority):
+            raise RunClosed("Only a run that waits can be moved.")
+        note_run("run.prioritized", run, acting_user, priority=Priority(priority).name.lower())
     run.refresh_from_db()
     return run
 
@@ -210,4 +242,4 @@ def ring_to_publish(run: Run) -> None:
 def ring_for(run: Run) -> None:
     from evaluation.tasks import execute_run  # tasks name their actions: a cycle at import
 
-    ring(execute_run, str(run.pk))
+    ring(execute_run, str(run.pk), queue=queue_of(run.pool))

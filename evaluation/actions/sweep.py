@@ -6,7 +6,8 @@ from django.db.models import F, Q
 
 from evaluation import tasks
 from evaluation.actions.benchmarks import OFFICIAL, refresh_benchmarks
-from evaluation.queries import idle_slots, waiting_run_ids
+from evaluation.pools import queue_of
+from evaluation.queries import waiting_by_pool
 from hub.doorbell import ring
 from hub.models import Repo, RepoType
 
@@ -14,11 +15,13 @@ BATCH = 200
 
 
 def ring_idle_workers() -> int:
-    """Rings once for each idle slot while runs wait, so that rings do not pile up."""
-    run_ids = waiting_run_ids(limit=idle_slots())
-    for run_id in run_ids:
-        ring(tasks.execute_run, str(run_id))
-    return len(run_ids)
+    """Rings once for each idle slot while runs of its pool wait, so that rings do not pile up."""
+    rung = 0
+    for pool, run_ids in waiting_by_pool().items():
+        for run_id in run_ids:
+            ring(tasks.execute_run, str(run_id), queue=queue_of(pool))
+        rung += len(run_ids)
+    return rung
 
 
 def refresh_stale_benchmarks() -> int:

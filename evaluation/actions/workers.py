@@ -9,6 +9,8 @@ from evaluation.actions.leases import release_run
 from evaluation.actions.sweep import ring_idle_workers
 from evaluation.errors import LeaseLost
 from evaluation.models import HELD, Run, Worker
+from hub.actions.audit import record
+from hub.models import User
 
 
 def register_worker(
@@ -32,6 +34,8 @@ def register_worker(
                 "heartbeat_at": now,
                 "stopping_at": None,
                 "stopped_at": None,
+                "draining_at": None,
+                "hands_back": False,
             },
         )
     _release_all(worker)
@@ -39,9 +43,31 @@ def register_worker(
     return worker
 
 
-def beat_worker(*, name: str) -> None:
-    """Notes that the worker lives."""
-    Worker.objects.filter(name=name).update(heartbeat_at=timezone.now())
+def beat_worker(*, name: str, disk_free_bytes: int | None = None) -> None:
+    """Notes that the worker lives, and what room it has left."""
+    Worker.objects.filter(name=name).update(
+        heartbeat_at=timezone.now(), disk_free_bytes=disk_free_bytes
+    )
+
+
+def drain_worker(*, worker: Worker, acting_user: User | None, hands_back: bool = False) -> None:
+    """From now on the worker takes nothing new; it finishes what it holds, or hands it back.
+
+    Until `resume_worker`, or until it starts again.
+    """
+    with transaction.atomic():
+        Worker.objects.filter(pk=worker.pk).update(
+            draining_at=worker.draining_at or timezone.now(), hands_back=hands_back
+        )
+        record(verb="worker.drained", actor=acting_user, target=worker.name, hands_back=hands_back)
+
+
+def resume_worker(*, worker: Worker, acting_user: User | None) -> None:
+    """The worker takes runs again; it is rung for those that wait."""
+    with transaction.atomic():
+        Worker.objects.filter(pk=worker.pk).update(draining_at=None, hands_back=False)
+        record(verb="worker.resumed", actor=acting_user, target=worker.name)
+    ring_idle_workers()
 
 
 def announce_stop(*, name: str) -> None:

@@ -35,6 +35,12 @@ class StartRunIn(serializers.Serializer[Any]):
         default=None,
         help_text="From each label of the model to one of the benchmark; null for none of them.",
     )
+    priority = serializers.ChoiceField(
+        choices=["low", "normal", "high"],
+        required=False,
+        default="normal",
+        help_text="Among your own runs that wait; it does not move those of others.",
+    )
 
 
 class ListRunsIn(serializers.Serializer[Any]):
@@ -145,8 +151,10 @@ class ProgressOut(serializers.Serializer[Any]):
 
 class QueueOut(serializers.Serializer[QueueInsight]):
     reason = serializers.CharField(
-        help_text="starting, behind_others, all_busy, no_worker or back_off."
+        help_text="starting, behind_others, all_busy, no_worker, no_worker_of_pool, draining or "
+        "back_off."
     )
+    pool = serializers.CharField(help_text="Of the workers that may take it.")
     position = serializers.IntegerField()
     starts_at = serializers.DateTimeField(allow_null=True)
 

@@ -19,7 +19,7 @@ from evaluation.api import serializers as forms
 from evaluation.boards import board_csv
 from evaluation.errors import NotFinished
 from evaluation.lists import benchmark_list, run_page, version_of
-from evaluation.models import RunState
+from evaluation.models import Priority, RunState
 from evaluation.queries import leaderboard
 from hub.access import get_repo_for_read
 from hub.auth import actor_of
@@ -127,6 +127,7 @@ class RunList(APIView):
             acting_user=actor.require_user(),
             revision=data["revision"],
             label_map=data["label_map"],
+            priority=Priority[data["priority"].upper()],
         )
         run = access.get_run_for_read(actor, started.run.pk)
         body = forms.RunOut(run, context={"actor": actor, "with_queue": True}).data

@@ -6,12 +6,14 @@ from evaluation.models.run import (
     HELD,
     MOVES,
     ErrorFamily,
+    Priority,
     Run,
     RunKind,
     RunState,
     states_before,
 )
 from evaluation.models.score import Direction, LeaderboardEntry, Score
+from evaluation.models.share import Share
 from evaluation.models.training import Checkpoint, CurvePoint, Output, OutputState, Series
 from evaluation.models.worker import ALIVE_WITHIN, Worker
 
@@ -32,11 +34,13 @@ __all__ = [
     "LeaderboardEntry",
     "Output",
     "OutputState",
+    "Priority",
     "Run",
     "RunKind",
     "RunState",
     "Score",
     "Series",
+    "Share",
     "Worker",
     "states_before",
 ]

@@ -62,6 +62,15 @@ class ErrorFamily(models.TextChoices):
     TIMEOUT = "timeout", _("out of time")
 
 
+class Priority(models.IntegerChoices):
+    """Among the runs of one owner; only `urgent`, which maintainers give, goes before others'."""
+
+    LOW = -1, _("low")
+    NORMAL = 0, _("normal")
+    HIGH = 1, _("high")
+    URGENT = 2, _("urgent")
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, actor: Actor) -> RunQuerySet:
         """Runs whose model and data set, where they read one, `actor` may both read."""
@@ -120,6 +129,9 @@ class Run(models.Model):
     """Frozen at the start, as `evaluation.spec` builds it."""
 
     pool = models.CharField(max_length=32, default="cpu")
+    needs_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    """Memory that the job should need, by the size of its model; None where that is not known."""
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
     attempt = models.PositiveIntegerField(default=0)
     queued_at = models.DateTimeField(default=timezone.now)
     not_before = models.DateTimeField(default=timezone.now)

@@ -20,6 +20,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
             stopped_at__isnull=True,
         )
 
+    def accepting(self) -> WorkerQuerySet:
+        """Alive, and not told to take nothing new."""
+        return self.alive().filter(draining_at__isnull=True)
+
 
 class Worker(models.Model):
     """One worker process group, as it reported itself when it started."""
@@ -36,6 +40,12 @@ class Worker(models.Model):
     stopping_at = models.DateTimeField(null=True, blank=True)
     """When it was told to stop: it takes nothing new, and what it holds goes back to the queue."""
     stopped_at = models.DateTimeField(null=True, blank=True)
+    draining_at = models.DateTimeField(null=True, blank=True)
+    """Since when it takes nothing new, by an operator's word; starting again ends it."""
+    hands_back = models.BooleanField(default=False)
+    """Whether a draining worker interrupts what it holds instead of finishing it."""
+    disk_free_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    """Where its jobs and its cache are, at its last heartbeat."""
 
     objects = WorkerQuerySet.as_manager()
 

@@ -110,7 +110,7 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
         context["error"] = explain_run_error(run.error_code, message, details)
     if insight := queue_insight(run):
         context["insight"] = insight
-        context["wait"] = explain_wait(insight.reason)
+        context["wait"] = explain_wait(insight.reason, pool=insight.pool)
         context["ahead"] = runs_ahead(insight.position - 1)
     if run.kind == RunKind.FINETUNE:
         context |= training_context(actor, run)

@@ -38,10 +38,7 @@ WORKS: dict[str, type[Work]] = {RunKind.EVALUATE: Evaluation, RunKind.FINETUNE: 
 
 def execute_next_run(*, worker: Worker | None = None) -> Run | None:
     """Claims the next run by fair share and executes it; None where nothing waits."""
-    worker = worker or this_worker()
-    if worker.stopping_at is not None:
-        return None
-    run = leases.claim_run(worker=worker)
+    run = leases.claim_run(worker=worker or this_worker())
     if run is None:
         return None
     execute_run(run=run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 import socket
 import threading
 from collections import Counter
@@ -121,13 +122,21 @@ def gpu_names(folder: Path) -> list[str]:
 
 def _beat(name: str) -> None:
     while not _stop.wait(BEAT_S):
-        _safely(beat_worker, name)
+        _safely(beat_worker, name, disk_free_bytes=disk_free_bytes())
         connection.close()
 
 
-def _safely(action: Any, name: str) -> None:
+def disk_free_bytes() -> int | None:
+    """Room where jobs and cache are; None where it cannot be told."""
     try:
-        action(name=name)
+        return shutil.disk_usage(settings.WORKER_DIR).free
+    except OSError:
+        return None
+
+
+def _safely(action: Any, name: str, **more: Any) -> None:
+    try:
+        action(name=name, **more)
     except DatabaseError:
         logger.warning("worker %s: %s did not reach the database", name, action.__name__)
         connection.close()

@@ -18,6 +18,7 @@ from django.conf import settings
 from evaluation.cage import Cage, Limits, core_job, find_cage
 from evaluation.cage import Job as CageJob
 from evaluation.child import Child, start_child
+from evaluation.pools import memory_of
 from ml_core.errors import CoreError
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def stand_by() -> None:
         {
             "limits": {
                 "wall_s": settings.RUN_WALL_LIMIT_S,
-                "memory_bytes": settings.RUN_MEMORY_LIMIT_BYTES,
+                "memory_bytes": memory_of(settings.WORKER_POOLS[0]),
             }
         }
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -107,3 +108,27 @@ def test_forecast_says_the_order_in_which_runs_are_taken(owners: list[int], slot
     runs = waiting(*owners)
     ahead = sorted(forecast(run.key, runs, [], slots=slots, used_s={}).ahead for run in runs)  # type: ignore[union-attr]
     assert ahead == list(range(len(runs)))
+
+
+def test_urgent_runs_go_before_everybodys_and_high_ones_before_ones_own() -> None:
+    second, urgent, high = waiting(1, 2, 1, 1)[0], *waiting(9, 2, 1)[1:]
+    runs = [second, replace(urgent, priority=2), replace(high, priority=1)]
+    found = order(runs, running={2: 5}, used_s={2: 9000.0})
+    assert [run.key for run in found] == [1, 2, 0]
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+@settings(deadline=None, max_examples=30)
+def test_time_is_shared_by_weight(mine: int, yours: int) -> None:
+    """Of 72 equal runs on one slot, two owners who both wait get weight out of weights, give or
+    take one run."""
+    runs = waiting(*([1] * 72), *([2] * 72))
+    ledger = Ledger.of(runs, running={}, used_s={}, weights={1: mine, 2: yours})
+    got = {1: 0, 2: 0}
+    for _ in range(72):
+        run = ledger.take()
+        assert run is not None
+        assert run.owner is not None
+        got[run.owner] += 1
+        ledger.give_back(run.owner, 10.0)
+    assert abs(got[1] - 72 * mine / (mine + yours)) <= 1

@@ -69,11 +69,11 @@ def test_sweep_rings_once_for_each_idle_slot(cast: Cast, monkeypatch: pytest.Mon
     benchmark = make_benchmark(cast.owner)
     queued = [make_run(benchmark, make_model(cast.owner), cast.owner) for _ in range(5)]
     rung: list[str] = []
-    monkeypatch.setattr(sweep, "ring", lambda task, run_id: rung.append(run_id))
+    monkeypatch.setattr(sweep, "ring", lambda task, run_id, queue: rung.append(run_id))
     assert sweep.ring_idle_workers() == 0
     make_worker(slots=3)
     assert leases.claim_run(worker=Worker.objects.get()) is not None
-    assert idle_slots() == 2
+    assert idle_slots("cpu") == 2
     assert sweep.ring_idle_workers() == 2
     assert rung == [str(run.pk) for run in queued[1:3]]
 
@@ -82,7 +82,7 @@ def test_run_in_back_off_is_not_rung_for(cast: Cast, monkeypatch: pytest.MonkeyP
     queue_one(cast)
     Run.objects.update(not_before=timezone.now() + timedelta(minutes=1))
     make_worker()
-    monkeypatch.setattr(sweep, "ring", lambda *ids: pytest.fail("rang too early"))
+    monkeypatch.setattr(sweep, "ring", lambda *ids, queue: pytest.fail("rang too early"))
     assert sweep.ring_idle_workers() == 0
 
 
