@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, F, Q
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat, truncatechars
 from django.urls import reverse
@@ -17,7 +17,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from contributions.queries import recent_contributions
-from evaluation.models import Run, RunState, Worker
+from evaluation.models import Incident, Run, RunState, Worker
 from hub.models import CommitScan, Repo, RepoType, User, Verdict
 from hub.usage import storage_totals
 
@@ -29,6 +29,7 @@ ROWS = 8
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's hook: adds the dashboard to the context of the admin's first page."""
     return context | {
+        "incidents": _incidents(),
         "counters": _counters(),
         "run_states": _run_states(),
         "workers": _workers(),
@@ -37,6 +38,25 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "failing_runs": _failing_runs(),
         "failing_scans": _failing_scans(),
     }
+
+
+def _incidents() -> Table | None:
+    """What is wrong now, and what was within a day; None where all has been well."""
+    recent = Q(resolved_at__isnull=True) | Q(resolved_at__gte=timezone.now() - RECENT)
+    rows = [
+        [
+            incident.get_kind_display(),
+            incident.subject,
+            truncatechars(incident.text, 160),
+            _("open") if incident.is_open else _("over"),
+            _ago(incident.opened_at),
+        ]
+        for incident in Incident.objects.filter(recent).order_by(
+            F("resolved_at").desc(nulls_first=True), "-opened_at"
+        )[:ROWS]
+    ]
+    headers = [_("Incident"), _("Where"), _("What"), _("State"), _("Since")]
+    return {"headers": headers, "rows": rows} if rows else None
 
 
 def _counters() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ The defaults are those of one machine: SQLite, a local folder, an embedded Valke
 
 import base64
 import os
+from email.utils import parseaddr
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -158,6 +159,7 @@ CELERY_TASK_ROUTES = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "evaluation.tasks.sweep_runs", "schedule": 10.0},
+    "watch-queue": {"task": "evaluation.tasks.watch_queue", "schedule": 30.0},
     "sweep-scans": {"task": "hub.tasks.sweep_scans", "schedule": 60.0},
     "sweep-benchmarks": {"task": "evaluation.tasks.sweep_benchmarks", "schedule": 300.0},
     "record-downloads": {"task": "hub.tasks.record_downloads", "schedule": 60.0},
@@ -318,6 +320,9 @@ if env.str("GITHUB_CLIENT_ID", default=""):
     }
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+ADMINS = [parseaddr(text) for text in env.list("ADMINS", default=[])]
+"""Who is written to when something is wrong, such as `Ada <ada@example.org>`, parted by commas;
+empty: the maintainers."""
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <noreply@localhost>")
 
 # --- Safety ----------------------------------------------------------------------------------
@@ -441,6 +446,10 @@ WORKER_POOLS = env.list("WORKER_POOLS", default=[RUN_POOL])
 ALLOW_UNCAGED_RUNS = env.bool("ALLOW_UNCAGED_RUNS", default=False)
 RUN_THREADS = env.int("RUN_THREADS", default=max(1, min(4, os.cpu_count() or 1)))
 """Processor threads of one job."""
+ALERT_QUEUE_MINUTES = env.int("ALERT_QUEUE_MINUTES", default=30)
+"""A run that waits longer is told to the operator."""
+ALERT_DISK_FREE_BYTES = env.int("ALERT_DISK_FREE_BYTES", default=2 * 1024**3)
+"""So is a disk of the site or of a worker with less room left."""
 WARM_JOBS = env.bool("WARM_JOBS", default=True)
 """Keep one child with its imports done ready for the next run, at about 300 MB of memory."""
 WORKER_DIR = Path(env.str("WORKER_DIR", default=str(DATA_DIR / "worker"))).resolve()
@@ -484,6 +493,8 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
+        # Django's own handler would send each trace by e-mail to ADMINS.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # A 404 is how clients learn what is not there; the access log has every status.
         "django.request": {"level": "ERROR"},

@@ -22,6 +22,7 @@ from evaluation.models import (
     Benchmark,
     BenchmarkFile,
     BenchmarkVersion,
+    Incident,
     LeaderboardEntry,
     Priority,
     Run,
@@ -165,6 +166,14 @@ class WorkerAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Rows of workers that are gone may be cleared away."""
         return not isinstance(obj, Worker) or not obj.is_alive
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyAdmin):
+    list_display = ["kind", "subject", "text", "opened_at", "resolved_at", "told_at"]
+    list_filter = ["kind"]
+    search_fields = ["subject", "text"]
+    ordering = ["-opened_at"]
 
 
 @admin.register(Share)

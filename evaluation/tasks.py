@@ -69,6 +69,14 @@ def sweep_runs() -> None:
 
 
 @shared_task(ignore_result=True)
+def watch_queue() -> None:
+    """Looks for what an operator should know, and tells them."""
+    from evaluation.actions.incidents import watch
+
+    watch()
+
+
+@shared_task(ignore_result=True)
 def sweep_benchmarks() -> None:
     """Reads the `eval.yaml` of data sets whose news was lost."""
     from evaluation.actions.sweep import refresh_stale_benchmarks

@@ -1,5 +1,6 @@
 from evaluation.models.benchmark import Benchmark, BenchmarkFile, BenchmarkVersion
 from evaluation.models.claim import Claim
+from evaluation.models.incident import Incident, IncidentKind
 from evaluation.models.run import (
     ACTIVE,
     CLOSED,
@@ -31,6 +32,8 @@ __all__ = [
     "CurvePoint",
     "Direction",
     "ErrorFamily",
+    "Incident",
+    "IncidentKind",
     "LeaderboardEntry",
     "Output",
     "OutputState",

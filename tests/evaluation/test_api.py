@@ -95,7 +95,8 @@ def test_start_answers_with_the_run_and_why_it_waits(cast: Cast) -> None:
     body = answer.json()  # type: ignore[attr-defined]
     assert answer["Location"] == f"/api/v1/runs/{body['id']}"  # type: ignore[index]
     assert (body["state"], body["commit"]) == ("queued", Run.objects.get().model_commit)
-    assert body["queue"] == {"reason": "no_worker", "position": 1, "starts_at": None}
+    expected = {"reason": "no_worker", "pool": "cpu", "position": 1, "starts_at": None}
+    assert body["queue"] == expected
     again = start(client, model.full_name, benchmark.dataset.full_name)
     assert again.status_code == 200  # type: ignore[attr-defined]
     assert again.json()["id"] == body["id"]  # type: ignore[attr-defined]
