@@ -23,7 +23,7 @@ from ml_core.errors import PlatformError
 HEARTBEAT_S = 5.0
 POLL_S = 0.1
 WATCH_S = 0.25
-CANCEL_POLL_S = 0.5
+CANCEL_POLL_S = 0.1
 DRAIN_S = 1.0
 READ_BYTES = 64 << 10
 

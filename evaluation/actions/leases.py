@@ -286,6 +286,16 @@ def require_held(run: Run) -> None:
         raise LeaseLost(str(run.pk))
 
 
+def require_claim(run: Run) -> None:
+    """As `require_held`, or the run was stopped on request while this claim held it, and nobody
+    has gone on with it since. Raises `LeaseLost`."""
+    stopped = Run.objects.filter(
+        pk=run.pk, state=RunState.CANCELLED, claimed_at=run.claimed_at, claimed_at__isnull=False
+    )
+    if not (_held(run) | stopped).select_for_update().exists():
+        raise LeaseLost(str(run.pk))
+
+
 def _held(run: Run) -> QuerySet[Run]:
     """The row, as long as the lease is the one under which `run` was read."""
     return Run.objects.filter(pk=run.pk, state__in=HELD, lease_token=run.lease_token or "-")

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from evaluation.actions.leases import require_held
+from evaluation.actions.leases import require_claim, require_held
 from evaluation.models import CLOSED, Checkpoint, CurvePoint, Run, RunState
 from hub.site import store
 from hub.storage.errors import StorageError
@@ -66,11 +66,11 @@ def add_checkpoint(
     Args:
         best_step: the checkpoint of that step stays, however old: a later one refers to it.
 
-    Raises: LeaseLost.
+    Raises: LeaseLost: another has the run, or it ended otherwise than by being stopped.
     """
     size_bytes = sum(file["size_bytes"] for file in files)
     with transaction.atomic():
-        require_held(run)
+        require_claim(run)
         Checkpoint.objects.create(
             run=run, step=step, name=name, folder=folder, files=files, size_bytes=size_bytes
         )

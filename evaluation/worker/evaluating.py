@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -43,6 +45,16 @@ from ml_core.results import Confusion, EvaluationResult, Scores
 
 MAX_RESULT_BYTES = 64 << 20
 MAX_CONFUSION_LABELS = 40
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What was made of a job's answers."""
+
+    predictions: Answered
+    result: EvaluationResult
+    scores: Scores
+    samples: SampleFile
 
 
 class Evaluation:
@@ -89,28 +101,15 @@ class Evaluation:
     def conclude(self, ended: JobOutcome, job_s: float) -> Outcome:
         assert self.job is not None
         desk, job, space = self.desk, self.job, self.desk.space
-        kind, truth = job.kind, job.withheld.truth
+        samples_path = space.hidden / "samples.parquet"
         try:
-            predictions = kind.read(space.out / PREDICTIONS_FILE, truth)
-            refuse_too_many_errors(predictions, job.spec.max_error_share)
-            setting = setting_of(job.spec, predictions)
-            found = assess(
-                kind,
-                predictions,
-                truth,
-                job.withheld.marks,
-                metrics=job.spec.metrics,
-                setting=setting,
-            )
-            result = _read_result(space)
+            scored = desk.beside(partial(_score, job, space, samples_path))
         except CoreError as error:
             raise as_failure(error) from error
-        scores = found.scores
-        samples_path = space.hidden / "samples.parquet"
-        samples = write_samples(found.samples, samples_path)
+        result, scores = scored.result, scored.scores
         desk.keeper.report(Progress(phase="storing"))
-        execution = _execution(result, predictions, ended, job_s)
-        measured = self._measured(result, scores, execution, samples)
+        execution = _execution(result, scored.predictions, ended, job_s)
+        measured = self._measured(result, scores, execution, scored.samples)
         created = timezone.now().isoformat()
         record = build_record(run=desk.run, measured=measured, created=created)
         signed = sign_record(record=record)
@@ -123,8 +122,8 @@ class Evaluation:
             record_digest=signed.digest,
             signature=signed.signature,
             predictions_key=samples_key,
-            predictions_sha256=samples.sha256,
-            predictions_size_bytes=samples.size_bytes,
+            predictions_sha256=scored.samples.sha256,
+            predictions_size_bytes=scored.samples.size_bytes,
             confusion=_confusion(scores.confusion),
         )
 
@@ -152,6 +151,24 @@ class Evaluation:
             samples=samples,
             worker=worker_facts(self.desk.run),
         )
+
+
+def _score(job: Job, space: Workspace, samples_path: Path) -> _Scored:
+    """The answers read, checked and held against what is right. Raises `CoreError`."""
+    kind, truth = job.kind, job.withheld.truth
+    predictions = kind.read(space.out / PREDICTIONS_FILE, truth)
+    refuse_too_many_errors(predictions, job.spec.max_error_share)
+    found = assess(
+        kind,
+        predictions,
+        truth,
+        job.withheld.marks,
+        metrics=job.spec.metrics,
+        setting=setting_of(job.spec, predictions),
+    )
+    result = _read_result(space)
+    samples = write_samples(found.samples, samples_path)
+    return _Scored(predictions, result, found.scores, samples)
 
 
 def score_rows(scores: Scores) -> list[Score]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from typing import Any
 
@@ -96,6 +97,7 @@ def _carry_out(run: Run, keeper: LeaseKeeper) -> Outcome:
     limits = workspace.limits_of(run.spec)
     standby = workspace.take_standby(kind.verb, limits)
     space = standby.space if standby else Workspace.make()
+    late: threading.Thread | None = None
     try:
         work = kind(Desk(run, space, keeper, token))
         try:
@@ -115,11 +117,11 @@ def _carry_out(run: Run, keeper: LeaseKeeper) -> Outcome:
             keeper.report(Progress(phase="scoring"))
             return work.conclude(ended, time.monotonic() - started)
         finally:
-            work.end()
+            late = work.end()
     finally:
         if standby:
-            standby.end()
-        space.remove()
+            standby.child.end()
+        _remove(space, late)
 
 
 def _started(verb: str, space: Workspace, standby: Standby | None, limits: Limits) -> Child:
@@ -135,6 +137,19 @@ def _started(verb: str, space: Workspace, standby: Standby | None, limits: Limit
     if child.process.stdin is not None:
         child.go()
     return child
+
+
+def _remove(space: Workspace, late: threading.Thread | None) -> None:
+    """The folders go, at once or when nobody needs them any more."""
+    if late is None:
+        space.remove()
+        return
+
+    def wait() -> None:
+        late.join()
+        space.remove()
+
+    threading.Thread(target=wait, name="late", daemon=True).start()
 
 
 def _require_success(run: Run, ended: JobOutcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -176,9 +177,11 @@ class Finetuning:
             made=MadeFiles(folder, files),
         )
 
-    def end(self) -> None:
-        if self.shelf is not None:
-            self.shelf.end()
+    def end(self) -> threading.Thread | None:
+        """A run that was stopped lets its slot go; its last checkpoint is stored all the same."""
+        if self.shelf is None:
+            return None
+        return self.shelf.end(lets_go=self.desk.keeper.is_unwanted())
 
     def _labels(self, by_column: dict[str, list[str]]) -> tuple[str, ...] | None:
         """Names that the card gives to the integers of the label column; else the data's own."""

@@ -17,8 +17,9 @@ from evaluation.models import Run
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 1.0
-"""Time within which a cancellation is seen; the cage adds at most half a second and a kill."""
+BEAT_S = 0.7
+"""Time within which a cancellation is seen; the watch adds a tenth of a second, and a job that is
+asked to end has a second for it, so that its device is free within two."""
 
 
 class LeaseKeeper:
@@ -61,6 +62,10 @@ class LeaseKeeper:
     def should_stop(self) -> bool:
         return self._reason is not None
 
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for what the run would still make."""
+        return self._reason in (RunCancelled, LeaseLost)
+
     def raise_if_stopped(self) -> None:
         """Raises `RunCancelled`, `RunInterrupted` or `LeaseLost` where the work has to end."""
         if self._reason is not None:
@@ -69,14 +74,14 @@ class LeaseKeeper:
     def _beat(self) -> None:
         renewed = time.monotonic()
         try:
-            while not self._is_done and self._reason is None:
+            while not self._is_done and self._reason is not LeaseLost:
                 try:
                     beat = heartbeat_run(run=self._run, progress=self._progress)
                     renewed = time.monotonic()
                     if beat.is_cancel_requested:
                         self._reason = RunCancelled
                     elif beat.is_worker_stopping:
-                        self._reason = RunInterrupted
+                        self._reason = self._reason or RunInterrupted
                 except LeaseLost:
                     self._reason = LeaseLost
                 except DatabaseError:

@@ -19,6 +19,7 @@ from evaluation.worker.keeping import (
     NotWhole,
     StoredFile,
     fetch_kept,
+    forget_files,
     keep_files,
     open_below,
 )
@@ -36,6 +37,8 @@ CHECKPOINTS = "checkpoints"
 """The folder that a job keeps them in, below its own."""
 END_S = 60.0
 """How long the last checkpoint may take when the job has ended."""
+LET_GO_S = 0.3
+"""The same where somebody has stopped the run; what takes longer is stored beside the next one."""
 
 
 class Shelf:
@@ -62,12 +65,18 @@ class Shelf:
         """The best weights so far are those of `step`: without them no later one is of use."""
         self._best_step = step
 
-    def end(self) -> None:
-        """Waits for what is under way; nothing is taken any more."""
+    def end(self, *, lets_go: bool = False) -> threading.Thread | None:
+        """Waits for what is under way; nothing is taken any more.
+
+        Args:
+            lets_go: do not hold up the slot; the thread that still stores, and still needs the
+                job's folder, is returned if there is one.
+        """
         with self._wake:
             self._is_done = True
             self._wake.notify()
-        self._thread.join(END_S)
+        self._thread.join(LET_GO_S if lets_go else END_S)
+        return self._thread if lets_go and self._thread.is_alive() else None
 
     def _work(self) -> None:
         try:
@@ -94,14 +103,18 @@ class Shelf:
                 folder=folder,
                 max_bytes=settings.FINETUNE_OUTPUT_LIMIT_BYTES,
             )
-            add_checkpoint(
-                run=self._run,
-                step=event.step,
-                name=event.name,
-                folder=folder,
-                files=files,
-                best_step=self._best_step,
-            )
+            try:
+                add_checkpoint(
+                    run=self._run,
+                    step=event.step,
+                    name=event.name,
+                    folder=folder,
+                    files=files,
+                    best_step=self._best_step,
+                )
+            except LeaseLost:
+                forget_files(files, folder=folder)
+                raise
         except (NotWhole, StorageError, OSError, DatabaseError, LeaseLost) as error:
             logger.warning("run %s: checkpoint %s not stored: %s", self._run.pk, event.name, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -84,8 +85,11 @@ class Work(Protocol):
         """All that a job that ended well leaves, stored but for the rows; nothing in its files is
         believed unchecked."""
 
-    def end(self) -> None:
-        """Called at last, however the job ended, while its folders are still there."""
+    def end(self) -> threading.Thread | None:
+        """Called at last, however the job ended, while its folders are still there.
+
+        Returns the thread that needs them longer, if there is one.
+        """
 
 
 def relay_progress(keeper: LeaseKeeper, event: dict[str, Any]) -> None:
