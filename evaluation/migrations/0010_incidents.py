@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("evaluation", "0008_queue_of_shares_and_pools"),
+        ("evaluation", "0009_queue_of_shares_and_pools"),
     ]
 
     operations = [
