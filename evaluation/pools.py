@@ -90,6 +90,16 @@ def choose_pool(need: Need, pools: list[Pool] | None = None) -> Pool:
     return fitting[0]
 
 
+def assign_pool(spec: dict[str, Any], need: Need) -> dict[str, Any]:
+    """Gives the job the memory of its pool; the fields of a run that waits there.
+
+    Raises: InvalidInput: the model is too large for every pool.
+    """
+    pool = choose_pool(need)
+    spec["limits"]["memory_bytes"] = pool.memory_bytes
+    return {"pool": pool.name, "needs_bytes": need.memory_bytes}
+
+
 def evaluation_need(*, model: Repo, commit: str, task: Mapping[str, Any]) -> Need:
     """Of reading the model at `commit` for a benchmark's task."""
     parameters = known_parameters(model, commit)

@@ -16,7 +16,7 @@ from evaluation.actions.runs import (
 from evaluation.errors import NothingToResume, RunLimitReached
 from evaluation.finetune_spec import Target, Wish, build_finetune_spec
 from evaluation.models import ACTIVE, OutputState, Run, RunKind, RunState
-from evaluation.pools import choose_pool, training_need
+from evaluation.pools import assign_pool, training_need
 from evaluation.pricing import Price
 from hub.actions.repos import DEFAULT_BRANCH
 from hub.errors import Conflict, InvalidInput
@@ -56,8 +56,7 @@ def start_finetune(
         max_steps=price.max_steps,
     )
     need = training_need(base=base, commit=base_commit, method=wish.method)
-    pool = choose_pool(need)
-    spec["limits"]["memory_bytes"] = pool.memory_bytes
+    place = assign_pool(spec, need)
     check_run_limit(acting_user)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=acting_user.pk)
@@ -70,8 +69,7 @@ def start_finetune(
             dataset=dataset,
             owner=acting_user,
             spec=spec,
-            pool=pool.name,
-            needs_bytes=need.memory_bytes,
+            **place,
             estimate_s=price.seconds,
         )
         note_run("run.started", run, acting_user)

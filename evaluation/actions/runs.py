@@ -21,7 +21,7 @@ from evaluation.models import (
     RunKind,
     RunState,
 )
-from evaluation.pools import choose_pool, evaluation_need, queue_of
+from evaluation.pools import assign_pool, evaluation_need, queue_of
 from evaluation.queries import LIMIT_WINDOW, runs_counted_against
 from evaluation.spec import build_spec
 from hub.actions.audit import record
@@ -94,8 +94,7 @@ def start_run(
     if (active := _active_run(wanted)) is not None:
         return _joined(active, label_map)
     need = evaluation_need(model=model_repo, commit=commit, task=version.spec)
-    pool = choose_pool(need)
-    spec["limits"]["memory_bytes"] = pool.memory_bytes
+    place = assign_pool(spec, need)
     check_run_limit(acting_user)
     height = commit_height(git, commit)
     try:
@@ -105,8 +104,7 @@ def start_run(
                 owner=acting_user,
                 model_height=height,
                 spec=spec,
-                pool=pool.name,
-                needs_bytes=need.memory_bytes,
+                **place,
                 priority=priority,
             )
             note_run("run.started", run, acting_user)
