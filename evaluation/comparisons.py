@@ -43,6 +43,7 @@ FORM = 1
 """Raised when kept comparisons change their form or their numbers."""
 KEPT_S = 30 * 24 * 3600
 BUSY_S = 120
+POLL_S = 5
 MARGIN_OF_SHARES = 0.01
 MAX_MARGIN = 1e6
 
@@ -181,8 +182,7 @@ def compare_pair(asked: Asked, base: Run, candidate: Run) -> RunsCompared:
     Raises:
         ComparisonUnderWay: that is somebody else.
     """
-    facts = [FORM, base.record_digest, candidate.record_digest, asked.metric, len(asked.runs)]
-    key = f"comparison:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}"
+    key = key_of(asked, base, candidate)
     kept = cache.get(key)
     if kept is not None:
         return RunsCompared.from_json(json.loads(kept)).with_margin(asked.margin)
@@ -199,6 +199,12 @@ def compare_pair(asked: Asked, base: Run, candidate: Run) -> RunsCompared:
     finally:
         cache.delete(f"{key}:busy")
     return found.with_margin(asked.margin)
+
+
+def key_of(asked: Asked, base: Run, candidate: Run) -> str:
+    """Under which the numbers of a pair are kept."""
+    facts = [FORM, base.record_digest, candidate.record_digest, asked.metric, len(asked.runs)]
+    return f"comparison:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}"
 
 
 def changed_of(asked: Asked, *, is_gain: bool) -> list[Changed]:

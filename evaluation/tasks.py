@@ -55,6 +55,14 @@ def publish_output(run_id: str) -> None:
 
 
 @shared_task(ignore_result=True)
+def compare_runs(run_ids: list[str], metric: str) -> None:
+    """Somebody waits on the page of a comparison that takes long."""
+    from evaluation import slow_comparisons
+
+    slow_comparisons.compare_runs(run_ids=run_ids, metric=metric)
+
+
+@shared_task(ignore_result=True)
 def sweep_runs() -> None:
     """Takes runs back from lost workers and rings for work whose doorbell was lost."""
     from evaluation.actions.leases import requeue_expired_runs

@@ -21,6 +21,7 @@ from evaluation.errors import NotFinished
 from evaluation.lists import benchmark_list, run_page, version_of
 from evaluation.models import Priority, RunState
 from evaluation.queries import leaderboard
+from evaluation.slow_comparisons import wait_for
 from hub.access import get_repo_for_read
 from hub.auth import actor_of
 from hub.errors import InvalidInput
@@ -143,7 +144,8 @@ class Compare(APIView):
         """Finished runs of one benchmark version against each other, item by item.
 
         The first run is the base of the pairs that name it. With more than one pair the intervals
-        hold for all together and `p_adjusted` is Holm's.
+        hold for all together and `p_adjusted` is Holm's. Where a metric takes long to compare, the
+        first answers are 503 with `Retry-After`, until a worker has made the numbers.
         """
         form = forms.CompareIn(data=request.query_params)
         form.is_valid(raise_exception=True)
@@ -152,6 +154,8 @@ class Compare(APIView):
         runs = [access.get_run_for_read(actor, run_id) for run_id in wanted]
         data = form.validated_data
         asked = comparisons.ask(runs, metric=data["metric"], margin=data["margin"])
+        if wait_for(asked) is not None:
+            raise comparisons.ComparisonUnderWay(retry_after_s=comparisons.POLL_S)
         body = {
             "benchmark": asked.version.benchmark.full_id,
             "version": asked.version.number,

@@ -29,6 +29,7 @@ from evaluation.metrics import info_of
 from evaluation.models import Run
 from evaluation.portal.findings import slices_of
 from evaluation.queries import standings
+from evaluation.slow_comparisons import wait_for
 from hub.auth import Actor, actor_of
 from hub.errors import GatedRepo, InvalidInput
 from ml_core.published import ConfusionChange
@@ -78,6 +79,19 @@ def compare_page(request: HttpRequest) -> HttpResponse:
     if len(runs) < 2:
         return render(request, "evaluation/compare_choose.html", _choice(actor, runs))
     asked = ask(runs, metric=request.GET.get("metric"), margin=margin_asked(request.GET))
+    is_poll = bool(request.htmx)  # type: ignore[attr-defined]
+    if (waiting := wait_for(asked)) is not None:
+        if is_poll:
+            return HttpResponse(status=204)
+        wait_context = {
+            "runs": asked.runs,
+            "benchmark": asked.version.benchmark,
+            "waiting": waiting,
+            "here": request.get_full_path(),
+        }
+        return render(request, "evaluation/compare_wait.html", wait_context)
+    if is_poll:
+        return HttpResponse(headers={"HX-Refresh": "true"})
     pairs = compare_all(asked)
     version = asked.version
     shown = [_shown(asked, pair) for pair in pairs]

@@ -292,7 +292,7 @@ def _metric(name: str, title: str, overlaps: slice, size: str, what: str) -> Met
     def read(columns: Columns) -> ItemScores:
         return BoxScores(looks_of(columns), overlaps, at)
 
-    return Metric(name, title, compute, per_item=PerItem(COLUMNS, read))
+    return Metric(name, title, compute, per_item=PerItem(COLUMNS, read), is_slow=True)
 
 
 _EVERY, _FIRST, _MIDDLE = slice(None), slice(0, 1), slice(5, 6)

@@ -68,7 +68,8 @@ class Metric:
 
     `compute` takes the sufficient statistic of the answer kind that the metric belongs to.
     Values lie between `low` and `high`, None for no bound. `per_item` reads it from the published
-    rows; without it the metric is the mean of a column of its own name, if there is one.
+    rows; without it the metric is the mean of a column of its own name, if there is one. Where
+    `is_slow`, holding two runs against each other may take many seconds.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Metric:
     high: float | None = 1.0
     low: float | None = 0.0
     per_item: PerItem | None = None
+    is_slow: bool = False
 
     @property
     def of_items(self) -> PerItem:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from scipy import stats
 
-from evaluation import comparisons
+from evaluation import comparisons, slow_comparisons
 from evaluation.models import Run
 from hub.site import store
+from ml_core.metrics.catalogue import METRICS_OF
 from tests.evaluation.test_pages import text_of
 from tests.support.benchmarks import (
     EVAL_YAML,
@@ -260,3 +263,66 @@ def test_private_runs_are_compared_for_those_who_may_read_them(
         other = client.get(f"/compare?run={nobody}&run={uuid.uuid4()}")
         assert other.status_code == 404
         assert runs[0].model_repo.name not in answer.content.decode()
+
+
+# --- Comparisons that take long --------------------------------------------------------------
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What workers were rung for, with every metric a slow one."""
+    found: list[tuple[Any, ...]] = []
+    slow = slow_comparisons.metric_of
+    monkeypatch.setattr(
+        slow_comparisons, "metric_of", lambda asked: replace(slow(asked), is_slow=True)
+    )
+    monkeypatch.setattr(slow_comparisons, "ring", lambda _task, *ids: found.append(ids))
+    return found
+
+
+def test_a_slow_comparison_is_made_by_a_worker_while_the_page_waits(
+    cast: Cast, pair: tuple[Run, Run], rung: list[tuple[Any, ...]]
+) -> None:
+    client, poll = cast.web_client("anonymous"), {"HX-Request": "true"}
+    for _ in range(2):
+        page = client.get(address(*pair))
+        assert page.status_code == 200
+        assert b"being computed" in page.content
+    assert client.get(address(*pair), headers=poll).status_code == 204
+    refused = client.get("/api/v1" + address(*pair))
+    assert (refused.status_code, refused["Retry-After"]) == (503, "5")
+    ((run_ids, metric),) = rung
+    slow_comparisons.compare_runs(run_ids=run_ids, metric=metric)
+    assert client.get(address(*pair), headers=poll)["HX-Refresh"] == "true"
+    assert "+0.250" in text_of(client, address(*pair))
+    assert client.get("/api/v1" + address(*pair, margin=0.5)).json()["margin"] == 0.5
+    assert len(rung) == 1
+
+
+def test_the_request_compares_where_no_worker_comes(
+    cast: Cast, pair: tuple[Run, Run], rung: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = cast.web_client("anonymous")
+    client.get(address(*pair))
+    now = time.time()
+    monkeypatch.setattr(slow_comparisons.time, "time", lambda: now + 31)
+    assert "+0.250" in text_of(client, address(*pair))
+
+
+def test_what_a_worker_cannot_compare_is_said_by_the_page(
+    cast: Cast, pair: tuple[Run, Run], rung: list[tuple[Any, ...]]
+) -> None:
+    client = cast.web_client("anonymous")
+    client.get(address(*pair))
+    store().delete(pair[0].predictions_key)
+    slow_comparisons.compare_runs(run_ids=rung[0][0], metric=rung[0][1])
+    answer = client.get(address(*pair))
+    assert answer.status_code == 409
+    assert "run it again" in answer.content.decode()
+
+
+def test_boxes_are_compared_by_workers() -> None:
+    known = [metric for metrics in METRICS_OF.values() for metric in metrics.values()]
+    slow = {metric.name for metric in known if metric.is_slow}
+    assert {"box_ap", "box_ap50", "box_ap_small"} <= slow
+    assert all(name.startswith("box_ap") for name in slow)
