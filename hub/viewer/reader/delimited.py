@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -64,7 +64,7 @@ class DelimitedTable(Table):
         texts = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
         return pa.schema(texts)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
         start = 0
         for number in range(len(self._files.listed)):
             for rows in self._rows_of(number):

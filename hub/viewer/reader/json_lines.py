@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -50,7 +50,7 @@ class JsonLinesTable(Table):
         kind = _infer(values).type
         return pa.string() if pa.types.is_null(kind) else kind
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
         start = 0
         schema = self.subschema(columns)
         for number in range(len(self._files.listed)):
@@ -99,7 +99,7 @@ class TextTable(Table):
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
         start = 0
         texts: list[str] = []
         for number in range(len(self._files.listed)):

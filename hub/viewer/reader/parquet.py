@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hub.viewer.reader.errors import ReadError
 from hub.viewer.reader.features import Feature, features_of, media_kind
+from hub.viewer.reader.pruning import Bounds, Stretch, stated_bounds
 from hub.viewer.reader.source import Budget, Files
 from hub.viewer.reader.tables import Batch, Table, check_names
 
@@ -65,13 +67,46 @@ class ParquetTable(Table):
         is_media = media_kind(self.features[name]) is not None and not self._with_media
         return is_media and pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
         start = 0
         for number in range(len(self._files.listed)):
-            for rows in self._rows_of(number, None, columns, SCAN_ROWS):
-                yield Batch(start, rows)
-                start += len(rows)
+            for group, n_rows in self._groups(number) if without else [(None, 0)]:
+                if start in without:
+                    start += n_rows
+                    continue
+                for rows in self._rows_of(number, group, columns, SCAN_ROWS):
+                    yield Batch(start, rows)
+                    start += len(rows)
         self.num_rows = start
+
+    def _groups(self, number: int) -> list[tuple[int | None, int]]:
+        """The row groups of a file that hold rows, with how many."""
+        metadata = self._file(number).metadata
+        sizes = ((at, metadata.row_group(at).num_rows) for at in range(metadata.num_row_groups))
+        return [(at, n_rows) for at, n_rows in sizes if n_rows]
+
+    def stretches(self) -> list[Stretch]:
+        """The row groups; none where not all footers could be read."""
+        if self.num_rows is None:
+            return []
+        found, start = [], 0
+        for number in range(len(self._files.listed)):
+            for group, n_rows in self._groups(number):
+                found.append(Stretch(start, start + n_rows, partial(self._bounds, number, group)))
+                start += n_rows
+        return found
+
+    def _bounds(self, number: int, group: int, name: str) -> Bounds | None:
+        """What a row group says of a column that is no nested one."""
+        file = self._file(number)
+        kind = self.schema.field(name).type
+        if pa.types.is_nested(kind) or name not in file.schema_arrow.names:
+            return None
+        leaves = [at for at in range(len(file.schema)) if file.schema.column(at).path == name]
+        if len(leaves) != 1 or file.schema_arrow.field(name).type != kind:
+            return None
+        chunk = file.metadata.row_group(group).column(leaves[0])
+        return stated_bounds(kind, chunk.statistics)
 
     def pick(self, wanted: Sequence[int], columns: Sequence[str], budget: Budget) -> pa.Table:
         """Only row groups that hold a wanted row are touched, each up to its last wanted one."""

@@ -16,6 +16,7 @@ from hub.viewer.reader.features import Feature, media_kind
 from hub.viewer.reader.filters import Condition, Order, columns_of, parse_order, parse_where
 from hub.viewer.reader.jobs import Job
 from hub.viewer.reader.media import HEAD_BYTES, sniff
+from hub.viewer.reader.pruning import beyond_first, without_match
 from hub.viewer.reader.source import Files
 from hub.viewer.reader.tables import Table
 from hub.viewer.reader.values import encode_cell
@@ -61,6 +62,10 @@ class Question:
 
     def is_plain(self) -> bool:
         return not self.words and self.condition is None and self.order is None
+
+    def is_order_alone(self) -> bool:
+        """All rows, put in order."""
+        return self.order is not None and not self.words and self.condition is None
 
     def columns(self, table: Table) -> list[str]:
         """The columns that must be read to answer it."""
@@ -122,7 +127,8 @@ def _find(
     keys: list[pa.Array] = []
     scanned, matched, is_complete = 0, 0, True
     end = job.offset + job.length
-    for start, rows in table.batches(question.columns(table)):
+    skipped = _irrelevant(question, table, features, end)
+    for start, rows in table.batches(question.columns(table), without=skipped):
         mask = _mask(question, rows, features)
         hits = pa.array(np.flatnonzero(mask.to_numpy(zero_copy_only=False)) + start)
         scanned = start + len(rows)
@@ -135,8 +141,30 @@ def _find(
         if files.budget.is_spent() or (question.order and matched > MAX_SORT_ROWS):
             is_complete = table.num_rows == scanned
             break
+    else:
+        scanned = table.num_rows or scanned
+    if question.is_order_alone():
+        matched = scanned
     page = _in_order(question.order, numbers, keys)[job.offset : end]
     return Found(page.to_pylist(), matched, scanned, is_complete)
+
+
+def _irrelevant(
+    question: Question, table: Table, features: dict[str, Feature], end: int
+) -> frozenset[int]:
+    """Stretches of the table that need not be read: nothing in them matches, or they lie behind
+    the page in an order of all rows."""
+    if question.condition is not None:
+        names = columns_of(question.condition)
+        schema = table.subschema(names)
+        empty = pa.RecordBatch.from_arrays(
+            [pa.nulls(0, field.type) for field in schema], schema=schema
+        )
+        matching.condition_mask(question.condition, empty, features)  # raises what is to be said
+        return without_match(table.stretches(), question.condition, features)
+    if question.order is not None and question.is_order_alone():
+        return beyond_first(table.stretches(), question.order, end)
+    return frozenset()
 
 
 def _mask(question: Question, rows: pa.RecordBatch, features: dict[str, Feature]) -> pa.Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from hub.viewer.reader.errors import ReadError
+from hub.viewer.reader.pruning import Stretch
 from hub.viewer.reader.source import Budget
 
 Kinds = dict[str, str]
@@ -32,8 +33,16 @@ class Table(ABC):
     num_rows: int | None = None
 
     @abstractmethod
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        """All rows in order, with these columns. At the end `num_rows` is known."""
+    def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
+        """All rows in order, with these columns. At the end `num_rows` is known.
+
+        Args:
+            without: starts of `stretches` that need not be read, and are not where that is easy.
+        """
+
+    def stretches(self) -> list[Stretch]:
+        """Parts of the table of which something is known before they are read."""
+        return []
 
     def pick(self, wanted: Sequence[int], columns: Sequence[str], budget: Budget) -> pa.Table:
         """The rows with these numbers, which ascend; those behind the end are left out.
@@ -68,7 +77,7 @@ class MemoryTable(Table):
         self.schema = rows.schema
         self.num_rows = rows.num_rows
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
         start = 0
         for rows in self._rows.select(list(columns)).to_batches(max_chunksize=10_000):
             yield Batch(start, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import socket
 import sys
@@ -18,6 +20,7 @@ from hub.viewer import readers
 from hub.viewer.errors import DataError, ViewerBusy
 from hub.viewer.reader import wire
 from hub.viewer.reader.jobs import DataFile, Job, Limits
+from hub.viewer.reader.parquet import READ_AHEAD_BYTES
 from tests.support.data_files import parquet, parquet_of, png
 from tests.support.readers import Shelf, rows_of
 
@@ -86,6 +89,96 @@ def test_filter_fetches_the_columns_it_looks_at_and_then_the_rows_found(large: P
     answer = shelf.ask("parquet", where="id >= 1599990", columns=["id"])
     assert answer["num_rows_total"] == 10
     assert shelf.bytes_read < large.stat().st_size / 2
+
+
+@pytest.mark.parametrize(
+    ("where", "order_by", "n_groups"),
+    [
+        ("id = 1234567", "", 1),
+        ("id >= 1599990", "", 1),
+        ("id < 10 OR id > 1599990", "", 2),
+        ("NOT id < 1599990", "", 1),
+        ("id IN (5, 800000)", "", 2),
+        ("id IS NULL", "", 0),
+        ("id > 5000000", "", 0),
+        ("", "id", 1),
+        ("", "id DESC", 1),
+    ],
+)
+def test_row_groups_that_cannot_matter_are_not_read(
+    large: Path, where: str, order_by: str, n_groups: int
+) -> None:
+    """Of 1,600,000 rows, those of the row groups whose stated bounds allow a match, and no more."""
+    metadata = pq.read_metadata(large)
+    column = metadata.schema.names.index("id")
+    chunk_bytes = max(
+        metadata.row_group(at).column(column).total_compressed_size
+        for at in range(metadata.num_row_groups)
+    )
+    shelf = shelf_of(large)
+    shelf.ask("parquet", length=1, columns=["id"])
+    opening, shelf.ranges = shelf.bytes_read, []
+    answer = shelf.ask("parquet", where=where, order_by=order_by, columns=["id"], length=5)
+    assert metadata.num_row_groups >= 8
+    # Once to find the rows, and once more from the start of a group to fetch those found.
+    assert shelf.bytes_read <= opening + 2 * n_groups * (chunk_bytes + READ_AHEAD_BYTES)
+    assert not answer["partial"]
+    assert answer["scanned_rows"] == 1_600_000
+    ids = np.arange(1_600_000)
+    expected = {
+        "": ids, "id IS NULL": ids[:0], "id IN (5, 800000)": ids[[5, 800_000]],
+        "id < 10 OR id > 1599990": ids[(ids < 10) | (ids > 1_599_990)],
+        "id = 1234567": ids[[1_234_567]],
+    }.get(where, ids[ids >= (5_000_001 if "5000000" in where else 1_599_990)])  # fmt: skip
+    shown = expected[::-1] if order_by.endswith("DESC") else expected
+    assert [row["id"] for row in rows_of(answer)] == shown[:5].tolist()
+    assert answer["num_rows_total"] == len(expected)
+
+
+def test_what_is_pruned_never_changes_an_answer() -> None:
+    """Small row groups with bounds against the same rows without any: nulls, NaN, texts, labels."""
+    rng = np.random.default_rng(0)
+    n = 400
+    whole = [
+        None if at % 7 == 0 else int(v) for at, v in enumerate(np.sort(rng.integers(0, 50, n)))
+    ]
+    floats = [
+        float("nan") if at % 11 == 0 else v for at, v in enumerate(np.sort(rng.normal(size=n)))
+    ]
+    table = pa.table(
+        {
+            "i": pa.array(whole, pa.int32()),
+            "f": pa.array([*floats[:200], *[None] * 40, *floats[240:]], pa.float32()),
+            "s": pa.array([f"word {v:03}" for v in np.sort(rng.integers(0, 90, n))]),
+            "b": pa.array([at > 200 for at in range(n)]),
+            "u": pa.array(np.arange(n, dtype=np.uint64) + np.uint64(2**63)),
+            "d": pa.array(np.arange(n).astype("datetime64[D]"), pa.date32()),
+        }
+    )
+    files = []
+    for has_bounds in (True, False):
+        sink = io.BytesIO()
+        pq.write_table(table, sink, row_group_size=20, write_statistics=has_bounds)
+        files.append(Shelf({"a.parquet": sink.getvalue()}))
+    wheres = [
+        "i = 7", "i <> 7", "NOT i = 7", "i < 3 OR i IS NULL", "NOT (i >= 10 AND f < 0)", "i > 20.5",
+        "f <> 0.5", "NOT f < 100", "NOT f <> 0.5", "f > 1", "f IS NULL", "s = 'word 010'",
+        "s < 'word 01' AND b = false", "s IN ('word 001', 'nothing')", "NOT b = true",
+        "u >= 9.223372036854775e18", "d < '1970-02-01'", "i IS NULL AND i = 3", "s LIKE 'word 00%'",
+    ]  # fmt: skip
+    for facts in [{"where": where} for where in wheres] + [
+        {"order_by": f"{name} {way}", "offset": 3} for name in "ifsd" for way in ("ASC", "DESC")
+    ]:
+        pruned, read = (shelf.ask("parquet", length=50, **facts) for shelf in files)
+        for answer in (pruned, read):
+            del answer["scanned_bytes"]
+        assert json.dumps(pruned) == json.dumps(read), facts
+
+
+def test_a_condition_that_does_not_fit_is_refused_though_nothing_would_be_read() -> None:
+    shelf = Shelf({"a.parquet": parquet({"n": [1, 2], "s": ["a", "b"]})})
+    with pytest.raises(DataError, match="holds text"):
+        shelf.ask("parquet", where="n > 5 AND s = 3")
 
 
 def test_search_says_how_far_it_looked(large: Path) -> None:
