@@ -70,7 +70,8 @@ class ParquetTable(Table):
     def batches(self, columns: Sequence[str], *, without: Collection[int] = ()) -> Iterator[Batch]:
         start = 0
         for number in range(len(self._files.listed)):
-            for group, n_rows in self._groups(number) if without else [(None, 0)]:
+            parts: list[tuple[int | None, int]] = [(None, 0)]
+            for group, n_rows in self._groups(number) if without else parts:
                 if start in without:
                     start += n_rows
                     continue
@@ -79,7 +80,7 @@ class ParquetTable(Table):
                     start += len(rows)
         self.num_rows = start
 
-    def _groups(self, number: int) -> list[tuple[int | None, int]]:
+    def _groups(self, number: int) -> list[tuple[int, int]]:
         """The row groups of a file that hold rows, with how many."""
         metadata = self._file(number).metadata
         sizes = ((at, metadata.row_group(at).num_rows) for at in range(metadata.num_row_groups))

@@ -180,12 +180,19 @@ def stated_bounds(kind: pa.DataType, statistics: Any) -> Bounds | None:  # Any: 
     if statistics is None:
         return None
     n_nulls = statistics.null_count if statistics.has_null_count else None
-    low = high = None
+    low: Any = None
+    high: Any = None
     if statistics.has_min_max:
         try:
             low, high = statistics.min, statistics.max
         except (UnicodeDecodeError, ValueError, OverflowError, pa.ArrowException):
             low = high = None
-    expected = (str, bool, int, float, decimal.Decimal, dt.date)
-    is_known = isinstance(low, expected) and type(low) is type(high) and low <= high
-    return Bounds(kind, low, high, n_nulls) if is_known else Bounds(kind, None, None, n_nulls)
+    if not _is_ordered(low, high):
+        low = high = None
+    return Bounds(kind, low, high, n_nulls)
+
+
+def _is_ordered(low: Any, high: Any) -> bool:
+    """Whether these are two values of one known type, the lesser first; NaN never is."""
+    is_known = isinstance(low, str | bool | int | float | decimal.Decimal | dt.date)
+    return is_known and type(low) is type(high) and bool(low <= high)
