@@ -134,6 +134,18 @@ def test_a_thumb_reaches_the_sections_on_a_narrow_screen(open_window: Any) -> No
     window.wait_for_url("**/models")
 
 
+def test_the_open_tab_is_in_sight_on_a_narrow_screen(open_window: Any) -> None:
+    window = open_window(signed_in=True, viewport={"width": 360, "height": 740})
+    window.goto("/framer/frame-model/settings")
+    window.wait_for_function(
+        """() => {
+            const row = document.querySelector(".tabs").getBoundingClientRect();
+            const open = document.querySelector(".tabs [aria-current]").getBoundingClientRect();
+            return open.left >= row.left && open.right <= row.right;
+        }"""
+    )
+
+
 def test_slash_finds_and_arrows_choose(open_window: Any) -> None:
     window = open_window()
     window.goto("/")

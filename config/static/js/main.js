@@ -2,6 +2,7 @@
 import "./copy.js";
 import "./menus.js";
 import "./search.js";
+import "./tabs.js";
 import "./times.js";
 import "./tips.js";
 import "./forms.js";
