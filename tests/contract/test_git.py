@@ -160,6 +160,29 @@ def test_what_git_pushes_all_others_read_and_the_other_way(desk: Desk, git_lfs: 
     assert fresh("status", "--porcelain") == ""
 
 
+def test_git_lfs_with_an_agent_for_xet_is_told_to_send_plain(
+    desk: Desk, git_lfs: str, tmp_path: Path
+) -> None:
+    """git-xet registers itself with git-lfs as a transfer called `xet`; files go without it."""
+    repo, started = desk.new_repo(), tmp_path / "started"
+    git = desk.clone(repo)
+    git("lfs", "install", "--local")
+    agent = tmp_path / "agent"
+    agent.write_text(f"#!/bin/sh\ntouch {started}\n")
+    agent.chmod(0o755)
+    git("config", "lfs.customtransfer.xet.path", str(agent))
+    git("config", "lfs.concurrenttransfers", "1")
+    weights = os.urandom(2 * MIB)
+    git.commit({"model.safetensors": weights})
+    said = git.run("push", "origin", "main", env={"GIT_TRACE": "1", "GIT_CURL_VERBOSE": "1"})
+    assert b'"xet"' in said.stderr
+    assert not started.exists()
+    fresh = desk.git()
+    fresh("lfs", "install")
+    fresh("clone", "--quiet", desk.url(repo), ".")
+    assert (fresh.folder / "model.safetensors").read_bytes() == weights
+
+
 def test_a_push_without_its_large_files_is_refused(desk: Desk, git_lfs: str) -> None:
     repo = desk.new_repo()
     git = desk.clone(repo)
