@@ -11,6 +11,7 @@ NAMES = (
     "repositories",
     "lists",
     "run_start",
+    "many_runs",
     "evaluation_throughput",
     "multiple_choice",
     "generation",

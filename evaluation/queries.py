@@ -12,6 +12,7 @@ from statistics import median
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
 from django.utils import timezone
 
+from evaluation.clock import shared_now
 from evaluation.metrics import info_of
 from evaluation.models import (
     HELD,
@@ -47,7 +48,7 @@ _NOT_THEIRS = Q(error_family__in=(ErrorFamily.SYSTEM, ErrorFamily.CANCELLED))
 
 def next_run_ids(pools: list[str]) -> Iterator[uuid.UUID]:
     """Queued runs that a worker of these pools may take now, in fair order."""
-    waiting = _waiting(pools, until=timezone.now())
+    waiting = _waiting(pools, until=shared_now())
     turns = order(
         waiting,
         running=_running_by_owner(),

@@ -15,10 +15,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.utils import timezone
 
 from evaluation.actions.leaderboards import place_run
 from evaluation.actions.runs import NOT_STARTED, error_fields, note_run, ring_for, ring_to_publish
+from evaluation.clock import shared_now
 from evaluation.errors import JobFailed, LeaseLost
 from evaluation.models import (
     HELD,
@@ -116,7 +116,7 @@ def issue_token(*, run: Run) -> str:
             name=f"run {run.pk}",
             scope=TokenScope.FINE_GRAINED,
             grants=[Grant(repo) for repo in run.read_repos],
-            expires_at=timezone.now() + timedelta(seconds=lifetime_s),
+            expires_at=shared_now() + timedelta(seconds=lifetime_s),
             is_internal=True,
         )
         if not _held(run).update(access_token=made.token):
@@ -126,13 +126,13 @@ def issue_token(*, run: Run) -> str:
 
 def start_job(*, run: Run) -> None:
     """The job itself begins. Raises `LeaseLost`."""
-    now = timezone.now()
+    now = shared_now()
     _change(run, RunState.RUNNING, started_at=now, heartbeat_at=now, lease_expires_at=_lease(now))
 
 
 def heartbeat_run(*, run: Run, progress: Progress | None = None) -> Beat:
     """Renews the lease and notes progress. Raises `LeaseLost`."""
-    now = timezone.now()
+    now = shared_now()
     news = {k: v for k, v in vars(progress or Progress()).items() if v is not None}
     changed = _held(run).update(heartbeat_at=now, lease_expires_at=_lease(now), **news)
     if not changed:
@@ -151,7 +151,7 @@ def finish_run(*, run: Run, outcome: Outcome) -> None:
         _change(
             run,
             RunState.FINISHED,
-            finished_at=timezone.now(),
+            finished_at=shared_now(),
             record=outcome.record,
             record_digest=outcome.record_digest,
             signature=outcome.signature,
@@ -201,7 +201,7 @@ def release_run(*, run: Run) -> None:
 
 def requeue_expired_runs(*, now: datetime | None = None) -> int:
     """Takes runs from workers that have not renewed their lease; returns how many."""
-    now = now or timezone.now()
+    now = now or shared_now()
     expired = Run.objects.filter(state__in=HELD, lease_expires_at__lt=now)
     return sum(_take_back(run, now) for run in expired.select_related("model_repo"))
 
@@ -236,7 +236,7 @@ def _take_back(run: Run, now: datetime) -> bool:
 
 def _end(run: Run, held: QuerySet[Run], reason: ErrorReason) -> None:
     """Takes the run from its worker: back to the queue where another try may help, else closed."""
-    now = timezone.now()
+    now = shared_now()
     if run.is_cancel_requested:
         reason = CANCELLED
     changes: dict[str, Any] = {"state_since": now, **reason.fields(), **_RELEASED}
@@ -256,7 +256,7 @@ def _end(run: Run, held: QuerySet[Run], reason: ErrorReason) -> None:
 
 
 def _claim(run_id: Any, worker: Worker) -> Run | None:
-    now = timezone.now()
+    now = shared_now()
     changed = Run.objects.filter(pk=run_id, state=RunState.QUEUED, not_before__lte=now).update(
         state=RunState.PREPARING,
         state_since=now,
@@ -275,7 +275,7 @@ def _claim(run_id: Any, worker: Worker) -> Run | None:
 def _change(run: Run, state: RunState, **changes: Any) -> None:
     """Moves a run that is still held under its lease to `state`. Raises `LeaseLost`."""
     allowed = _held(run).filter(state__in=states_before(state))
-    if not allowed.update(state=state, state_since=timezone.now(), **changes):
+    if not allowed.update(state=state, state_since=shared_now(), **changes):
         raise LeaseLost(str(run.pk))
     run.refresh_from_db()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from evaluation.actions.leases import release_run
 from evaluation.actions.sweep import ring_idle_workers
+from evaluation.clock import shared_now
 from evaluation.errors import LeaseLost
 from evaluation.models import HELD, Run, Worker
 from hub.actions.audit import record
@@ -21,7 +21,7 @@ def register_worker(
     What an earlier process of that name still holds goes back to the queue: it cannot be alive,
     and if it were, its lease is gone.
     """
-    now = timezone.now()
+    now = shared_now()
     with transaction.atomic():
         worker, _ = Worker.objects.update_or_create(
             name=name,
@@ -46,7 +46,7 @@ def register_worker(
 def beat_worker(*, name: str, disk_free_bytes: int | None = None) -> None:
     """Notes that the worker lives, and what room it has left."""
     Worker.objects.filter(name=name).update(
-        heartbeat_at=timezone.now(), disk_free_bytes=disk_free_bytes
+        heartbeat_at=shared_now(), disk_free_bytes=disk_free_bytes
     )
 
 
@@ -57,7 +57,7 @@ def drain_worker(*, worker: Worker, acting_user: User | None, hands_back: bool =
     """
     with transaction.atomic():
         Worker.objects.filter(pk=worker.pk).update(
-            draining_at=worker.draining_at or timezone.now(), hands_back=hands_back
+            draining_at=worker.draining_at or shared_now(), hands_back=hands_back
         )
         record(verb="worker.drained", actor=acting_user, target=worker.name, hands_back=hands_back)
 
@@ -72,12 +72,12 @@ def resume_worker(*, worker: Worker, acting_user: User | None) -> None:
 
 def announce_stop(*, name: str) -> None:
     """From now on the worker claims nothing, and its runs are interrupted and handed back."""
-    Worker.objects.filter(name=name, stopping_at__isnull=True).update(stopping_at=timezone.now())
+    Worker.objects.filter(name=name, stopping_at__isnull=True).update(stopping_at=shared_now())
 
 
 def retire_worker(*, name: str) -> None:
     """The worker is gone; runs it still held are handed back."""
-    now = timezone.now()
+    now = shared_now()
     worker = Worker.objects.filter(name=name).first()
     if worker is None:
         return

@@ -57,7 +57,9 @@ def execute_run(*, run: Run) -> None:
             with LeaseKeeper(run) as keeper:
                 outcome = _carry_out(run, keeper)
             close_old_connections()
+            folder = claim_folder(run)
             leases.finish_run(run=run, outcome=outcome)
+            _forget_lost_claims(run, but=folder)
         except LeaseLost:
             raise
         except RunCancelled:
@@ -170,6 +172,20 @@ def _forget_claim(run: Run) -> None:
             store().delete(stored.key)
     except StorageError:
         logger.warning("run %s: what its lost claim stored is left behind", run.pk)
+
+
+def _forget_lost_claims(run: Run, *, but: str) -> None:
+    """Removes what earlier claims stored whose workers were lost, and leaves the folder `but`;
+    checkpoints have rows, by which they are swept."""
+    if run.attempt < 2:  # the first try is the only one
+        return
+    kept = (f"{but}/", *(f"{c.folder}/" for c in run.checkpoints.all()))
+    try:
+        for stored in list(store().list(f"runs/{run.pk}/")):
+            if not stored.key.startswith(kept):
+                store().delete(stored.key)
+    except StorageError:
+        logger.warning("run %s: what lost claims stored is left behind", run.pk)
 
 
 def _jsonable(details: Any) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class LiveSite:
     env: dict[str, str]
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _driver: subprocess.Popen[str] | None = None
+    _broker: embedded_valkey.EmbeddedValkey | None = None
 
     @property
     def base_url(self) -> str:
@@ -102,10 +103,16 @@ class LiveSite:
         self._start_worker(queue)
         self._wait_for_worker(queue, times=times)
 
-    def _start_worker(self, queue: str) -> None:
-        argv = ["worker", "--queues", queue, "--hostname", f"{queue}@{self.port}"]
+    def start_another_worker(self, number: int) -> str:
+        """One more worker for runs, beside that of `start_workers`; the name of its process."""
+        self._start_worker("evaluate", f"-{number}")
+        self._wait_for_worker(f"evaluate-{number}", times=1)
+        return f"worker-evaluate-{number}"
+
+    def _start_worker(self, queue: str, suffix: str = "") -> None:
+        argv = ["worker", "--queues", queue, "--hostname", f"{queue}{suffix}@{self.port}"]
         argv += ["--concurrency", "1", "--loglevel", "INFO"]
-        self._start(f"worker-{queue}", [*_CELERY, *argv])
+        self._start(f"worker-{queue}{suffix}", [*_CELERY, *argv])
 
     def _wait_for_worker(self, queue: str, *, times: int) -> None:
         name = f"worker-{queue}"
@@ -114,6 +121,13 @@ class LiveSite:
             what=f"{name} to be ready\n{self.log(name)}",
             timeout_s=START_TIMEOUT_S,
         )
+
+    def end(self, name: str, *, timeout_s: float = 15) -> None:
+        """SIGTERM to the process `name`, as a supervisor stops it, and waits for its end."""
+        process = self._processes.pop(name)
+        process.terminate()
+        process.wait(timeout_s)
+        _kill_group(process)
 
     def kill(self, name: str) -> None:
         """SIGKILL to the process `name` and to all it started, as a power cut would."""
@@ -227,11 +241,20 @@ class LiveSite:
         database = {"DATABASE_URL": database_url} if database_url else {}
         return {**kept, **own, **database, **extra}
 
+    def restart_broker(self) -> None:
+        """Valkey again at its old address, with nothing of what it knew."""
+        if "valkey" in self._processes:
+            self.kill("valkey")
+        assert self._broker is not None
+        self._start("valkey", list(self._broker.argv))
+        wait_for(self._broker.answers, what="Valkey")
+
     def _start_broker(self) -> None:
         """A Valkey of the site's own, whatever REDIS_URL says: tasks, counts and caches that name
         rows of one site's database must not reach another's."""
         secrets_dir = self.data_dir / "secrets"
         valkey = embedded_valkey.prepare(data_dir=self.data_dir, secrets_dir=secrets_dir)
+        self._broker = valkey
         self._start("valkey", list(valkey.argv))
         wait_for(valkey.answers, what="Valkey")
         self.env["REDIS_URL"] = valkey.url
