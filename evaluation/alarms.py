@@ -68,11 +68,16 @@ def _of_queue(now: datetime) -> Iterator[Alarm]:
         wait = f"{n} runs wait in the pool {pool!r}, the first for {minutes} minutes"
         if slots_of(pool) == 0 and not _is_draining(pool):
             yield Alarm(IncidentKind.NO_WORKER, pool, f"{wait}; no worker serves it.")
-        elif waited > STALLED_AFTER and idle_slots(pool) > 0:
+        elif waited > STALLED_AFTER and idle_slots(pool) > 0 and not _is_served(pool, now):
             text = f"{wait}, beside idle workers. Do the broker and beat run?"
             yield Alarm(IncidentKind.STALLED, pool, text)
         if waited > limit:
             yield Alarm(IncidentKind.QUEUE_OLD, pool, f"{wait}.")
+
+
+def _is_served(pool: str, now: datetime) -> bool:
+    """Whether a run of the pool was taken lately; a worker is idle for a moment after each."""
+    return Run.objects.filter(pool=pool, claimed_at__gt=now - STALLED_AFTER).exists()
 
 
 def _is_draining(pool: str) -> bool:

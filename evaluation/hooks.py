@@ -60,11 +60,14 @@ def appear(sender: Any, **kwargs: Any) -> None:
 
 
 @signals.worker_shutting_down.connect
-def begin_to_stop(sender: Any, **kwargs: Any) -> None:
+def begin_to_stop(sender: Any, how: str = "", **kwargs: Any) -> None:
+    """After a cold shutdown, whose tasks are ended already, Celery says nothing more."""
     if _is_ours():
         from evaluation.worker import presence
 
         presence.begin_to_stop(str(sender))
+        if how == "Cold":
+            presence.disappear(str(sender))
 
 
 @signals.worker_shutdown.connect

@@ -111,6 +111,10 @@ def test_runs_that_wait_long_or_beside_idle_workers_are_noticed(cast: Cast) -> N
     assert kinds() == []
     Run.objects.update(state_since=timezone.now() - 3 * MINUTE)
     assert kinds() == [("stalled", "cpu")]
+    other = queue_one(cast)
+    Run.objects.filter(pk=other.pk).update(state="cancelled", claimed_at=timezone.now() - MINUTE)
+    assert kinds() == []
+    Run.objects.filter(pk=other.pk).delete()
     Run.objects.update(state_since=timezone.now() - 31 * MINUTE)
     queue_one(cast)
     assert leases.claim_run(worker=worker) == run
