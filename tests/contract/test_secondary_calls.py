@@ -292,6 +292,7 @@ def test_claimed_results_and_the_leaderboard_of_a_data_set(xet_machine: Machine)
         import yaml
         model, data = api.create_repo("sure").repo_id, f"{me}/quiz"
         api.create_repo(data, repo_type="dataset")
+        api.create_repo("plain-data", repo_type="dataset")
         api.upload_file(repo_id=data, repo_type="dataset", path_in_repo="eval.yaml",
                         path_or_fileobj=EVAL_YAML.encode())
         entry = EvalResultEntry(dataset_id=data, task_id="sentiment", value=0.91, notes="alone")
@@ -318,10 +319,11 @@ def test_claimed_results_and_the_leaderboard_of_a_data_set(xet_machine: Machine)
         (claim,) = api.model_info(f"{me}/sure", expand=["evalResults"]).eval_results
         result = [row.rank, row.model_id, row.value, row.verified, row.author.username, row.notes,
                   claim.dataset_id, claim.task_id, claim.value, row.pull_request,
-                  helped.model_id, helped.pull_request, [each.value for each in proposed]]
+                  helped.model_id, helped.pull_request, [each.value for each in proposed],
+                  [d.id for d in api.list_datasets(benchmark="official", author=me)]]
         """
     )
     assert result == [
         1, f"{me}/sure", 0.91, False, me, "alone", f"{me}/quiz", "sentiment", 0.91,
-        None, f"{me}/helped", 1, [0.5],
+        None, f"{me}/helped", 1, [0.5], [f"{me}/quiz"],
     ]  # fmt: skip
