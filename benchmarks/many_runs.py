@@ -143,7 +143,6 @@ def rows_of(asked: list[str], found: list[dict[str, Any]], wall_s: float) -> lis
     hourly = 3600 * len(found) / wall_s
     tried_again = sum(run["attempt"] > 1 for run in found)
     count = len(found)
-    at_once = WORKERS
 
     def low(work: str, value: float, peer: float | None, unit: str, goal: float | None) -> Row:
         return compare(work, value, peer, unit, goal=goal, higher_is_better=False)
@@ -161,20 +160,24 @@ def rows_of(asked: list[str], found: list[dict[str, Any]], wall_s: float) -> lis
         low("tried more than once", tried_again, None, "runs", None),
         low("claim to end, median", _median(f - c for c, f in _spans(found)), None, "s", None),
         low("wait, median", round(statistics.median(waits), 1), None, "s", None),
+        low("largest gap in runs begun while all owners wait", gap, None, "runs", None),
         low(
-            "largest gap in runs begun while all owners wait (peer: one a slot)",
-            gap,
-            at_once,
-            "runs",
-            1.0,
+            "largest share of worker time while all wait (peer: equal shares)",
+            shares,
+            round(1 / OWNERS, 4),
+            "",
+            None,
         ),
-        low("largest share of the time while all wait", shares, round(1 / OWNERS, 4), "", None),
     ]
 
 
 def fairness(found: list[dict[str, Any]]) -> tuple[int, float]:
     """While every owner has a run that waits: the largest difference of runs begun between two
-    owners, and the largest share of worker time of one."""
+    owners, and the largest share of worker time of one.
+
+    Time is what is shared: who has short runs begins more of them. The last run of each owner is a
+    large part of few, so that shares are even only over many.
+    """
     waiting = Counter(run["owner"] for run in found)
     begun: Counter[str] = Counter(dict.fromkeys(waiting, 0))
     used: Counter[str] = Counter()

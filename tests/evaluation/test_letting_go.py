@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from evaluation.actions import leases, runs
 from evaluation.actions.finetunes import resume_run
@@ -167,5 +167,5 @@ def test_lease_is_kept_while_an_interrupted_run_stores_what_it_has(cast: Cast) -
         runs.cancel_run(run=run, acting_user=cast.owner)
         wait_for(keeper.is_unwanted, what="the cancellation", timeout_s=5)
     Run.objects.update(lease_token="another")
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLost), transaction.atomic():
         leases.require_claim(run)
