@@ -145,7 +145,7 @@ def _failing_runs() -> Table:
     rows = [
         [
             format_html('<a href="{}">{}</a>', run.url_path, str(run.id)[:8]),
-            run.model_repo.full_name,
+            run.name,
             run.get_error_family_display(),
             truncatechars(run.error_message, 80),
             _ago(run.finished_at or run.queued_at),

@@ -256,6 +256,7 @@ RATE_LIMITS = {
         "discussion": "30/h",
         "comment": "200/h",
         "attachment": "100/h",
+        "dry_run": "120/h",
     }.items()
 }
 """What one user, or one address where nobody is signed in, may do within a time; `0`: no limit.
@@ -263,6 +264,7 @@ RATE_LIMITS = {
 signup: tries to sign up. login_code: logins of a machine that are begun. login_poll: questions
 whether such a login was allowed. login_try: codes of machines that are looked up on the page.
 token: access tokens made. discussion: also pull requests. attachment: files for comments.
+dry_run: submissions that are only checked.
 """
 TRUSTED_PROXIES = env.int(
     "TRUSTED_PROXIES", default=1 if env.bool("BEHIND_PROXY", default=False) else 0
@@ -417,6 +419,8 @@ RUN_WALL_LIMIT_S = env.int("RUN_WALL_LIMIT_S", default=3600)
 RUN_MEMORY_LIMIT_BYTES = env.int("RUN_MEMORY_LIMIT_BYTES", default=8 * 1024**3)
 RUN_MAX_ATTEMPTS = 3
 RUN_DAILY_LIMIT = env.int("RUN_DAILY_LIMIT", default=500)
+MAX_PREDICTIONS_BYTES = env.int("MAX_PREDICTIONS_BYTES", default=64 * 1024**2)
+"""What a file of predictions may have."""
 """Runs that one user may start within 24 hours; 0 for no limit. Our faults do not count."""
 FINETUNE_WALL_LIMIT_S = env.int("FINETUNE_WALL_LIMIT_S", default=3600)
 FINETUNE_MAX_PARAMETERS = env.int("FINETUNE_MAX_PARAMETERS", default=500_000_000)

@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluation.errors import BenchmarkNotFound, RunNotFound
 from evaluation.finetune_spec import Target
-from evaluation.models import Benchmark, Run
+from evaluation.models import Benchmark, Run, System
 from hub.access import (
     Level,
     check_may_read_contents,
@@ -19,7 +19,7 @@ from hub.access import (
 )
 from hub.auth import Actor
 from hub.errors import InvalidInput, PermissionDenied, RepoNotFound
-from hub.models import Repo, TokenScope
+from hub.models import Namespace, Repo, TokenScope
 from hub.names import validate_repo_name
 from hub.quotas import require_room
 
@@ -158,15 +158,39 @@ def require_may_run_on(actor: Actor, benchmark: Benchmark) -> None:
     check_may_read_contents(actor, benchmark.dataset)
 
 
-def _token_may_act(actor: Actor, model_repo: Repo) -> bool:
+def require_may_submit(actor: Actor, benchmark: Benchmark, namespace: str) -> Namespace:
+    """The person or organisation in whose name `actor` hands in predictions.
+
+    The files of the data are not asked about: the benchmark takes predictions of those whom its
+    gate keeps out, who may have the questions from elsewhere.
+
+    Raises:
+        AuthenticationRequired; PermissionDenied: a token that may only read, or a foreign name.
+    """
+    actor.require_user()
+    return get_namespace_for_create(actor, namespace or None)
+
+
+def linked_model(actor: Actor, system: System | None) -> Repo | None:
+    """The model that the system's maker says it is, if `actor` may know of it."""
+    linked = system.model_link if system is not None else None
+    return linked if linked is not None and level_of(actor, linked) >= Level.READ else None
+
+
+def _token_may_act(actor: Actor, model_repo: Repo | None) -> bool:
     if actor.token is None or actor.token.scope == TokenScope.WRITE:
         return True
     if actor.token.scope == TokenScope.READ or actor.token.is_internal:
+        return False
+    if model_repo is None:
         return False
     return actor.token.grants.filter(repo=model_repo, can_write=True).exists()
 
 
 def _may_read(actor: Actor, run: Run) -> bool:
+    is_own = actor.user is not None and actor.user.pk == run.owner_id
+    if run.is_dry_run and not is_own:
+        return False
     return all(level_of(actor, repo) >= Level.READ for repo in run.read_repos)
 
 

@@ -95,7 +95,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @display(description="run", ordering="model_repo")
     def page(self, run: Run) -> str:
-        return format_html('<a href="{}">{}</a>', run.url_path, run.model_repo.full_name)
+        return format_html('<a href="{}">{}</a>', run.url_path, run.name)
 
     @display(description="state", ordering="state", label=STATE_LOOKS)
     def shown_state(self, run: Run) -> str:
@@ -250,7 +250,7 @@ class BenchmarkFileAdmin(ReadOnlyAdmin):
 
 @admin.register(LeaderboardEntry)
 class LeaderboardEntryAdmin(ReadOnlyAdmin):
-    list_display = ["model_repo", "benchmark_version", "value", "ci_low", "ci_high"]
+    list_display = ["name", "benchmark_version", "value", "ci_low", "ci_high"]
     search_fields = ["model_repo__name", "benchmark_version__benchmark__name"]
     list_select_related = ["model_repo__namespace", "benchmark_version__benchmark"]
 

@@ -14,7 +14,17 @@ def board_csv(version: BenchmarkVersion, rows: list[BoardRow]) -> str:
     """The board with one column a metric's value and two its interval; full precision."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    head = ["rank_best", "rank_worst", "model", "commit", "run", "finished_at", "worker", "n"]
+    head = [
+        "rank_best",
+        "rank_worst",
+        "model",
+        "kind",
+        "commit",
+        "run",
+        "finished_at",
+        "worker",
+        "n",
+    ]
     for metric in version.metrics:
         head += [metric, f"{metric}_ci_low", f"{metric}_ci_high"]
     writer.writerow(head)
@@ -29,7 +39,8 @@ def _cells(version: BenchmarkVersion, row: BoardRow) -> list[object]:
     cells: list[object] = [
         row.placed.best,
         row.placed.worst,
-        row.entry.model_repo.full_name,
+        row.entry.name,
+        row.kind,
         run.model_commit,
         run.pk,
         run.finished_at.isoformat() if run.finished_at else None,

@@ -38,7 +38,7 @@ def claims_on(actor: Actor, version: BenchmarkVersion) -> list[Claimed]:
     of a pull request. A claim whose task, config, split or metric is another's is left out, and so
     is a value that the metric cannot have.
     """
-    measured = version.entries.values("model_repo_id")
+    measured = version.entries.filter(model_repo__isnull=False).values("model_repo_id")
     rows = claims_shown(actor, claims_of(version.benchmark.dataset))
     rows = rows.exclude(model_repo__in=measured).select_related("model_repo__namespace")
     found: dict[tuple[int, str], Claimed] = {}

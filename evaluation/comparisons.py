@@ -237,7 +237,7 @@ def read_samples(asked: Asked, run: Run) -> Samples:
 
 def _gone(run: Run) -> str:
     words = _("The answers of %(model)s are no longer as they were signed; run it again.")
-    return words % {"model": run.model_repo.full_name}
+    return words % {"model": run.name}
 
 
 def program_of(asked: Asked, pair: Pair) -> str:

@@ -53,6 +53,18 @@ class RunLimitReached(RateLimited):
     code = "RunLimitReached"
 
 
+class SubmissionsClosed(Conflict):
+    """No phase of the benchmark is open."""
+
+    code = "SubmissionsClosed"
+
+
+class SubmissionLimitReached(RateLimited):
+    """The person or organisation has handed in as often as the benchmark allows."""
+
+    code = "SubmissionLimitReached"
+
+
 class JobFailed(Exception):
     """A run cannot go on.
 

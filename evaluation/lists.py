@@ -28,6 +28,7 @@ def benchmark_list(
 ) -> list[Benchmark]:
     """Active benchmarks that `actor` may see, by name; `n_models` counts models they may see."""
     seen = Q(current__entries__model_repo__in=actor.visible_repos())
+    seen |= Q(current__entries__system__is_baseline=False)
     found = (
         Benchmark.objects.active()
         .visible_to(actor)

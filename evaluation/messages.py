@@ -33,6 +33,7 @@ class _Words:
 
 _OURS = _("This is our fault, not yours. It costs you nothing.")
 _ASK_DATASET_OWNER = _("The owner of the data set can mend this; then start the run again.")
+_MEND_FILE = _("Mend the file and hand it in again; a check costs nothing.")
 _MEND_AND_PUSH = _("Mend the file, push the model again, and start a new run.")
 
 RUN_ERRORS: dict[str, _Words] = {
@@ -158,6 +159,28 @@ RUN_ERRORS: dict[str, _Words] = {
         _("The model's labels (%(model_labels)s) do not match the benchmark's (%(labels)s)."),
         _("Set id2label in config.json, or give a label map when you start the run."),
     ),
+    # a file of predictions
+    "predictions_unreadable": _Words(
+        _("The predictions file cannot be read (%(place)s): %(problem)s."), _MEND_FILE
+    ),
+    "predictions_too_large": _Words(_("The predictions file has more than %(limit)s."), _MEND_FILE),
+    "predictions_column": _Words(
+        _("%(place)s: the column “%(column)s” is lacking or unknown. There are: %(columns)s."),
+        _MEND_FILE,
+    ),
+    "predictions_value": _Words(
+        _("%(place)s, column “%(column)s”: %(value)s cannot be used; it %(problem)s."), _MEND_FILE
+    ),
+    "predictions_unknown_item": _Words(
+        _("%(place)s: the benchmark has no item “%(item_id)s”."), _MEND_FILE
+    ),
+    "predictions_double_item": _Words(
+        _("%(place)s: the item “%(item_id)s” is already in %(first)s."), _MEND_FILE
+    ),
+    "predictions_missing_items": _Words(
+        _("%(n_missing)s of %(n_items)s items have no prediction, for instance: %(item_ids)s."),
+        _MEND_FILE,
+    ),
     # the run
     "too_many_item_errors": _Words(
         _("The model gave no usable answer for %(n_failed)s items."),
@@ -272,7 +295,20 @@ EVALFILE_PROBLEMS: dict[str, Text] = {
     "not_a_share": _("“%(value)s” is not a number from 0 to 1."),
     "not_a_value": _("“%(value)s” is not a number that %(metric)s can be."),
     "bad_baselines": _("There may be a list of at most %(limit)s baselines."),
-    "baseline_incomplete": _("A baseline has a “name” and at least one of the task's metrics."),
+    "baseline_incomplete": _(
+        "A baseline has a “name”, and one of: scores by the task's metrics, a “run”, “computed”."
+    ),
+    "not_a_count": _("“%(value)s” is not a whole number from 1 to %(limit)s."),
+    "not_a_flag": _("“%(value)s” is neither true nor false."),
+    "not_a_part": _("“%(value)s” is not a share between 0 and 1."),
+    "no_predictions_here": _("Tasks of the type “%(type)s” take no files of predictions."),
+    "only_predictions_here": _(
+        "Tasks of the type “%(type)s” take nothing but files of predictions."
+    ),
+    "bad_phases": _("There must be a list of 1 to %(limit)s phases."),
+    "closes_first": _("A phase must close after it opens."),
+    "bad_moment": _("“%(value)s” is no date or time, such as 2026-12-01 or 2026-12-01T18:00:00Z."),
+    "not_by_schema": _("The file does not fit the published schema: %(problem)s"),
     "bad_url": _("This must be an address that starts with http:// or https://."),
 }
 

@@ -160,6 +160,17 @@ METRICS: dict[str, MetricInfo] = {
             "chrF++",
             _("How many runs of letters and words are shared with a right text, from 0 to 100."),
         ),
+        MetricInfo(
+            "roc_auc",
+            "ROC AUC",
+            _("How often a right item gets a higher probability than a wrong one."),
+        ),
+        MetricInfo(
+            "log_loss", _("Log loss"), _("Minus the logarithm of the right label's probability.")
+        ),
+        MetricInfo("rmse", "RMSE", _("Root of the mean square error, in the unit of the target.")),
+        MetricInfo("mae", "MAE", _("Mean distance from the right number.")),
+        MetricInfo("r2", "R²", _("Share of the variance that is explained.")),
     )
 }
 

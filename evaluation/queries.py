@@ -84,8 +84,13 @@ def used_s_by_owner() -> dict[int | None, float]:
 def runs_counted_against(user: User) -> QuerySet[Run]:
     """Runs within `LIMIT_WINDOW` that count against the user's limit, the newest first."""
     runs = Run.objects.filter(owner=user, queued_at__gt=timezone.now() - LIMIT_WINDOW)
+    return counted(runs).order_by("-queued_at")
+
+
+def counted(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """Those that count against limits: no dry runs, none cancelled or lost by our fault."""
     own_fault = runs.exclude(_NOT_THEIRS & Q(state__in=(RunState.FAILED, RunState.CANCELLED)))
-    return own_fault.order_by("-queued_at")
+    return own_fault.filter(is_dry_run=False)
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,27 @@ class BoardRow:
     def main(self) -> Score | None:
         return self.scores.get(self.main_metric)
 
+    @property
+    def kind(self) -> str:
+        """What stands behind the row: `verified` where this site ran the model, `predictions` that
+        somebody handed in, or a `baseline` that was worked out here."""
+        system = self.entry.system
+        if system is None:
+            return "verified"
+        return "baseline" if system.is_baseline else "predictions"
+
+    @property
+    def gap_text(self) -> str:
+        return "–" if self.gap is None else f"{self.gap:+.3f}".replace("-", "−")
+
+    @property
+    def gap(self) -> float | None:
+        """The main metric on the public half minus that on the private half."""
+        main = self.main
+        if main is None or main.public_value is None or main.private_value is None:
+            return None
+        return main.public_value - main.private_value
+
 
 def standings(actor: Actor, version: BenchmarkVersion) -> list[Standing]:
     """The board in order as `actor` sees it: models they may not read are neither there nor in
@@ -206,6 +232,8 @@ def standings(actor: Actor, version: BenchmarkVersion) -> list[Standing]:
         "run_id",
         "model_repo__namespace__name",
         "model_repo__name",
+        "system__namespace__name",
+        "system__name",
         "value",
         "ci_low",
         "ci_high",
@@ -213,15 +241,20 @@ def standings(actor: Actor, version: BenchmarkVersion) -> list[Standing]:
     )
     found = {row[0]: row for row in values}
     contenders = [
-        Contender(pk, f"{space}/{name}".lower(), value, low, high)
-        for pk, _, space, name, value, low, high, _ in found.values()
+        Contender(pk, _full_name(*names).lower(), value, low, high)
+        for pk, _, *names, value, low, high, _ in found.values()
     ]
     direction = info_of(version.main_metric).direction
     ranked = []
     for spot in place(contenders, direction=direction):
-        pk, run_id, space, name, value, low, high, when = found[spot.key]
-        ranked.append(Standing(pk, run_id, f"{space}/{name}", value, low, high, when, spot))
+        pk, run_id, *names, value, low, high, when = found[spot.key]
+        ranked.append(Standing(pk, run_id, _full_name(*names), value, low, high, when, spot))
     return ranked
+
+
+def _full_name(space: str | None, name: str | None, of_space: str, of_system: str) -> str:
+    """Of a model where there is one, else of a system."""
+    return f"{of_space}/{of_system}" if name is None else f"{space}/{name}"
 
 
 def board_rows(version: BenchmarkVersion, wanted: Iterable[Standing]) -> list[BoardRow]:
@@ -229,7 +262,11 @@ def board_rows(version: BenchmarkVersion, wanted: Iterable[Standing]) -> list[Bo
     wanted = list(wanted)
     entries = (
         LeaderboardEntry.objects.select_related(
-            "model_repo__namespace", "run__owner", "run__worker"
+            "model_repo__namespace",
+            "system__namespace",
+            "system__model_link__namespace",
+            "run__owner",
+            "run__worker",
         )
         .defer(*_NOT_ON_BOARDS)
         .in_bulk([standing.entry_id for standing in wanted])

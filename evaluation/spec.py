@@ -13,6 +13,22 @@ SPEC_VERSION = 1
 SEED = 0
 
 
+def build_predictions_spec(
+    *, version: BenchmarkVersion, system: str, file: dict[str, Any]
+) -> dict[str, Any]:
+    """The spec of a run that scores predictions: as `build_spec`, but for the model.
+
+    `predictions` has `system`, and of a file `filename`, `ending`, `sha256` and `size_bytes`; of a
+    baseline `computed`.
+    """
+    return {
+        "version": SPEC_VERSION,
+        "predictions": {"system": system, **file},
+        **_measured(version),
+        "label_map": None,
+    }
+
+
 def build_spec(
     *,
     model_repo: Repo,
@@ -23,13 +39,21 @@ def build_spec(
     """The spec of an evaluation, as JSON values.
 
     Shape: `version`, `model{repo, commit}`, `benchmark{id, version, spec_digest}`,
-    `dataset{repo, commit}`, `task` (see `evalfile.TaskSpec`), `label_map`, `engine{dtype, device,
+    `dataset{repo, commit}`, `task` (see `ml_core.evalfile`), `label_map`, `engine{dtype, device,
     seed}`, `limits{wall_s, memory_bytes}`.
     """
-    benchmark = version.benchmark
     return {
         "version": SPEC_VERSION,
         "model": {"repo": model_repo.full_name, "commit": model_commit},
+        **_measured(version),
+        "label_map": label_map,
+    }
+
+
+def _measured(version: BenchmarkVersion) -> dict[str, Any]:
+    """What is measured, and how."""
+    benchmark = version.benchmark
+    return {
         "benchmark": {
             "id": benchmark.full_id,
             "version": version.number,
@@ -37,7 +61,6 @@ def build_spec(
         },
         "dataset": {"repo": benchmark.dataset.full_name, "commit": version.commit_sha},
         "task": version.spec,
-        "label_map": label_map,
         "engine": {"dtype": version.spec.get("dtype", "float32"), "device": "auto", "seed": SEED},
         "limits": {
             "wall_s": settings.RUN_WALL_LIMIT_S,

@@ -22,6 +22,8 @@ TITLES: dict[str, str | Promise] = {
     "summarization": _("Summarization"),
     "translation": _("Translation"),
     "text-generation": _("Text generation"),
+    "tabular-classification": _("Tabular classification"),
+    "tabular-regression": _("Tabular regression"),
 }
 
 

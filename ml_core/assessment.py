@@ -12,6 +12,7 @@ from ml_core.answers.kind import AnswerKind
 from ml_core.arrays import Ints
 from ml_core.data.marks import Marks
 from ml_core.data.predictions import Predictions
+from ml_core.evalfile.submissions import Halves, halves_of
 from ml_core.metrics import Metric, Setting
 from ml_core.metrics.by_group import slices_of
 from ml_core.metrics.calibration import calibration
@@ -40,18 +41,23 @@ def assess(
     *,
     metrics: Sequence[str],
     setting: Setting,
+    halves: Halves | None = None,
 ) -> Assessment:
     """Scores of `predictions`, each error clustered where the items are.
+
+    Args:
+        halves: how the items are parted into a public and a private half, where they are.
 
     Raises:
         UserError: `metric_unknown`.
     """
     scores = kind.score(predictions, truth, metrics=metrics, setting=setting)
     samples = marks.beside(kind.samples(predictions, truth))
-    if isinstance(predictions, Predictions) and predictions.probabilities.size <= MAX_PROBABILITIES:
+    is_sure = isinstance(predictions, Predictions) and predictions.probabilities.size
+    if is_sure and predictions.probabilities.size <= MAX_PROBABILITIES:
         found = calibration(predictions.probabilities, truth.label_index)
         scores = dataclasses.replace(scores, calibration=found if found.n else None)
-    if marks.clusters is None and marks.groups is None:
+    if marks.clusters is None and marks.groups is None and halves is None:
         return Assessment(scores, samples)
     items = items_of(samples, kind.metrics, metrics)
     codes = None
@@ -60,22 +66,35 @@ def assess(
         clustered = (_clustered(v, items.get(v.name), codes, setting) for v in scores.metrics)
         scores = dataclasses.replace(scores, metrics=tuple(clustered))
     if marks.groups is not None:
-        slices = tuple(
-            MetricSlices(
-                name,
-                slices_of(
-                    found,
-                    marks.groups,
-                    clusters=codes,
-                    direction=kind.metric(name).direction,
-                    n_draws=setting.n_draws,
-                    seed=setting.seed,
-                ),
-            )
-            for name, found in items.items()
-        )
+        slices = _by_group(kind, items, marks.groups, codes, setting)
         scores = dataclasses.replace(scores, slices=slices)
+    if halves is not None:
+        sides = halves_of(truth.item_ids, halves)
+        scores = dataclasses.replace(scores, halves=_by_group(kind, items, sides, codes, setting))
     return Assessment(scores, samples)
+
+
+def _by_group(
+    kind: AnswerKind[Any, Any, Any],
+    items: Mapping[str, ItemScores],
+    groups: Sequence[str | None],
+    codes: Ints | None,
+    setting: Setting,
+) -> tuple[MetricSlices, ...]:
+    return tuple(
+        MetricSlices(
+            name,
+            slices_of(
+                found,
+                groups,
+                clusters=codes,
+                direction=kind.metric(name).direction,
+                n_draws=setting.n_draws,
+                seed=setting.seed,
+            ),
+        )
+        for name, found in items.items()
+    )
 
 
 def items_of(

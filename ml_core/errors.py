@@ -60,6 +60,14 @@ class Code(StrEnum):
     # the conversion
     NOTHING_TO_CONVERT = "nothing_to_convert"
     PARITY_FAILED = "parity_failed"
+    # a file of predictions
+    PREDICTIONS_UNREADABLE = "predictions_unreadable"
+    PREDICTIONS_TOO_LARGE = "predictions_too_large"
+    PREDICTIONS_COLUMN = "predictions_column"
+    PREDICTIONS_VALUE = "predictions_value"
+    PREDICTIONS_UNKNOWN_ITEM = "predictions_unknown_item"
+    PREDICTIONS_DOUBLE_ITEM = "predictions_double_item"
+    PREDICTIONS_MISSING_ITEMS = "predictions_missing_items"
     # the run
     TOO_MANY_ITEM_ERRORS = "too_many_item_errors"
     LOSS_NOT_FINITE = "loss_not_finite"

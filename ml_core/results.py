@@ -125,13 +125,15 @@ class Scores:
     """Everything computed from predictions and truth together.
 
     `per_class`, `confusion` and `calibration` are for answers that are labels; `slices` for data
-    whose items come in groups, in the order of the metrics.
+    whose items come in groups, in the order of the metrics; `halves` for benchmarks that part their
+    items into a public and a private half.
     """
 
     metrics: tuple[MetricValue, ...]
     per_class: tuple[ClassScore, ...] = ()
     confusion: Confusion | None = None
     slices: tuple[MetricSlices, ...] = ()
+    halves: tuple[MetricSlices, ...] = ()
     calibration: Calibration | None = None
 
 

@@ -50,11 +50,12 @@ def score(
 
 
 def in_top5(predictions: Predictions, truth: Truth) -> Bools | None:
-    """Whether an item's right label is among the five likeliest; None for five labels or fewer.
+    """Whether an item's right label is among the five likeliest; None for five labels or fewer, or
+    without probabilities.
 
     Ties go to the first label. It is false where there is no prediction.
     """
-    if len(truth.labels) <= TOP:
+    if len(truth.labels) <= TOP or not predictions.probabilities.shape[1]:
         return None
     given = predictions.probabilities
     right = truth.label_index[:, None]

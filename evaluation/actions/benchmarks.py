@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from django.db import transaction
 
-from evaluation.evalfile import FILE_NAME, MAX_FILE_BYTES, EvalFile, TaskSpec, parse
+from evaluation.actions.submissions import start_baselines
 from evaluation.models import Benchmark, BenchmarkFile, BenchmarkVersion
 from hub.actions.metadata import refresh_repo_metadata
 from hub.actions.repos import DEFAULT_BRANCH
@@ -17,6 +17,7 @@ from hub.models import Repo
 from hub.site import git_of
 from hub.vcs import Repository
 from hub.vcs.errors import EntryNotFound, EntryTooLarge, RevisionNotFound
+from ml_core.evalfile import FILE_NAME, MAX_FILE_BYTES, EvalFile, TaskSpec, parse
 
 MAX_CARD_BYTES = 1024 * 1024
 OFFICIAL = "benchmark:official"
@@ -60,7 +61,7 @@ def read_benchmarks(*, dataset: Repo) -> BenchmarkFile | None:
     data_digest = digest_of_data(git, commit_sha) if found.tasks else ""
     with transaction.atomic():
         for task in found.tasks:
-            _store_task(dataset, task, commit_sha, data_digest)
+            start_baselines(version=_store_task(dataset, task, commit_sha, data_digest))
         if not found.problems:
             names = [task.id for task in found.tasks]
             dataset.benchmarks.exclude(task_id__in=names).update(is_active=False)
@@ -84,7 +85,9 @@ def _retire_all(dataset: Repo) -> None:
         BenchmarkFile.objects.filter(dataset=dataset).delete()
 
 
-def _store_task(dataset: Repo, task: TaskSpec, commit_sha: str, data_digest: str) -> None:
+def _store_task(
+    dataset: Repo, task: TaskSpec, commit_sha: str, data_digest: str
+) -> BenchmarkVersion:
     benchmark, _ = Benchmark.objects.update_or_create(
         dataset=dataset,
         task_id=task.id,
@@ -100,6 +103,7 @@ def _store_task(dataset: Repo, task: TaskSpec, commit_sha: str, data_digest: str
     if benchmark.current_id != version.pk:
         benchmark.current = version
         benchmark.save(update_fields=["current"])
+    return version
 
 
 def _version_of(
@@ -125,7 +129,7 @@ def _version_of(
 
 def _digest_of_spec(spec: dict[str, Any]) -> str:
     """SHA-256 of what decides a score; names, descriptions and baselines do not."""
-    words = {"name", "description", "baselines", "chance"}
+    words = {"name", "description", "baselines", "chance", "submissions"}
     measured = {key: value for key, value in spec.items() if key not in words}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
 

@@ -22,6 +22,7 @@ from hub.site import base_url, store
 from hub.storage.errors import KeyMissing
 
 SCHEMA = "modelguild.evaluation-record/1"
+DRY_SCHEMA = "modelguild.dry-run/1"
 ALGORITHM = "Ed25519 over the SHA-256 of the record in canonical JSON"
 
 
@@ -84,16 +85,10 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
         "schema": SCHEMA,
         "record_id": str(run.pk),
         "created": created,
-        "kind": "verified",
+        "kind": "verified" if "model" in spec else "predictions",
         "site": base_url(),
         "runner": {**measured.worker, "attempt": run.attempt},
-        "model": {
-            **spec["model"],
-            "files": measured.model_files,
-            "format": "safetensors",
-            "remote_code": False,
-            **measured.model,
-        },
+        **_subject(spec, measured),
         "benchmark": {
             **spec["benchmark"],
             "dataset": spec["dataset"],
@@ -109,6 +104,7 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
             "task": task["type"],
             "columns": task["columns"],
             "metrics": task["metrics"],
+            **{name: task[name] for name in ("halves",) if name in task},
             "label_map": measured.label_map,
             **{name: task[name] for name in ("generation", "comparison", "asking") if name in task},
             "asked": spec["engine"],
@@ -123,6 +119,34 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
             "rows": measured.samples.rows,
             "columns": measured.samples.columns,
         },
+    }
+
+
+def _subject(spec: dict[str, Any], measured: Measured) -> dict[str, Any]:
+    """What was measured: a model, or the predictions of a system that nobody ran here."""
+    if "predictions" in spec:
+        return {"predictions": spec["predictions"]}
+    return {
+        "model": {
+            **spec["model"],
+            "files": measured.model_files,
+            "format": "safetensors",
+            "remote_code": False,
+            **measured.model,
+        }
+    }
+
+
+def build_dry_record(*, run: Run, created: str) -> dict[str, Any]:
+    """What is kept of a dry run: that this would have been accepted, and no score."""
+    kept = ("model", "predictions", "benchmark", "dataset")
+    return {
+        "schema": DRY_SCHEMA,
+        "record_id": str(run.pk),
+        "created": created,
+        "site": base_url(),
+        "is_accepted": True,
+        **{name: run.spec[name] for name in kept if name in run.spec},
     }
 
 

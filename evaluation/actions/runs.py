@@ -9,8 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from evaluation.errors import RunClosed, RunLimitReached
+from evaluation.limits import require_allowance, submitter_of
 from evaluation.models import (
     ACTIVE,
     HELD,
@@ -29,8 +31,10 @@ from hub.actions.repos import DEFAULT_BRANCH
 from hub.doorbell import ring
 from hub.errors import Conflict, InvalidInput
 from hub.models import Repo, User
+from hub.rates import take
 from hub.site import git_of
 from hub.vcs import Repository
+from ml_core.evaluate.tasks import get_task
 
 MAX_HISTORY = 20_000
 MAX_LABEL_MAP = 2000
@@ -63,11 +67,13 @@ def start_run(
     revision: str = DEFAULT_BRANCH,
     label_map: dict[str, str | None] | None = None,
     priority: Priority = Priority.NORMAL,
+    is_dry_run: bool = False,
 ) -> Started:
     """A queued run of the model at `revision`, frozen to commits; the caller has checked access.
 
     Asking twice does no work twice: a run of the same commit on the same version that is still
-    under way is returned, whoever started it. All who may start one may also see it.
+    under way is returned, whoever started it. All who may start one may also see it. A dry run is
+    always new: it is seen by its owner alone.
 
     Raises:
         RevisionNotFound: the model has no such revision.
@@ -75,10 +81,10 @@ def start_run(
             large for every pool.
         Conflict: a run of that commit with another label map is under way.
         RunLimitReached: the user has started as many as allowed within a day.
+        SubmissionsClosed, SubmissionLimitReached: the benchmark's own rules.
     """
     _check_label_map(label_map)
-    if not version.benchmark.is_active:
-        raise InvalidInput("This benchmark is retired: its data set no longer declares it.")
+    _require_takes_models(version)
     git = git_of(model_repo)
     commit = git.resolve(revision or DEFAULT_BRANCH)
     spec = build_spec(
@@ -90,23 +96,23 @@ def start_run(
         "model_commit": commit,
         "benchmark_version": version,
         "dataset": version.benchmark.dataset,
+        "is_dry_run": is_dry_run,
     }
-    if (active := _active_run(wanted)) is not None:
+    if not is_dry_run and (active := _active_run(wanted)) is not None:
         return _joined(active, label_map)
     need = evaluation_need(model=model_repo, commit=commit, task=version.spec)
     place = assign_pool(spec, need)
-    check_run_limit(acting_user)
+    check_start(acting_user, is_dry_run=is_dry_run)
     height = commit_height(git, commit)
+    submitter = submitter_of(acting_user, model_repo)
     try:
         with transaction.atomic():
+            if not is_dry_run:
+                require_allowance(version, submitter, acting_user)
             run = Run.objects.create(
-                **wanted,
-                owner=acting_user,
-                model_height=height,
-                spec=spec,
-                **place,
-                priority=priority,
-            )
+                **wanted, **place, owner=acting_user, submitter=submitter, priority=priority,
+                spec=spec | {"dry_run": True} if is_dry_run else spec, model_height=height,
+            )  # fmt: skip
             note_run("run.started", run, acting_user)
             ring_for(run)
     except IntegrityError:
@@ -212,6 +218,26 @@ def _check_label_map(label_map: dict[str, str | None] | None) -> None:
         raise InvalidInput(f"A label map has 1 to {MAX_LABEL_MAP} entries.")
 
 
+def _require_takes_models(version: BenchmarkVersion) -> None:
+    require_active(version)
+    if not get_task(version.spec["type"]).runner:
+        raise InvalidInput(_("This benchmark takes files of predictions, not models."))
+
+
+def require_active(version: BenchmarkVersion) -> None:
+    """Raises InvalidInput for a benchmark that is no longer declared."""
+    if not version.benchmark.is_active:
+        raise InvalidInput("This benchmark is retired: its data set no longer declares it.")
+
+
+def check_start(user: User, *, is_dry_run: bool) -> None:
+    """Raises `RunLimitReached`; `RateLimited` for who does nothing but dry runs."""
+    if is_dry_run:
+        take("dry_run", user)
+    else:
+        check_run_limit(user)
+
+
 def check_run_limit(user: User) -> None:
     """Raises `RunLimitReached` for who has started as many as allowed within a day."""
     limit = settings.RUN_DAILY_LIMIT
@@ -228,7 +254,9 @@ def check_run_limit(user: User) -> None:
 
 
 def note_run(verb: str, run: Run, actor: User | None, **details: Any) -> None:
-    record(verb=verb, actor=actor, target=str(run.pk), repo=run.model_repo, **details)
+    record(
+        verb=verb, actor=actor, target=str(run.pk), repo=run.model_repo or run.dataset, **details
+    )
 
 
 def ring_to_publish(run: Run) -> None:

@@ -114,7 +114,7 @@ class RunPublish(APIView):
         given = form.validated_data["output"]
         target = Target(**given) if given else None
         if target is not None:
-            access.require_may_publish(actor, target, base=run.model_repo)
+            access.require_may_publish(actor, target, base=run.model)
             require_free_target(target, but=run)
         ask_to_publish(
             run=run,

@@ -28,6 +28,11 @@ class StartRunIn(serializers.Serializer[Any]):
         default="main",
         help_text="Branch, tag, commit or refs/pr/N.",
     )
+    dry_run = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Only find out whether it would be accepted: no score, and no limit counts.",
+    )
     label_map = serializers.DictField(
         child=serializers.CharField(max_length=200, allow_null=True),
         required=False,
@@ -41,6 +46,53 @@ class StartRunIn(serializers.Serializer[Any]):
         default="normal",
         help_text="Among your own runs that wait; it does not move those of others.",
     )
+
+
+class SubmitIn(serializers.Serializer[Any]):
+    """What comes with a predictions file, in the query; the file itself is the body."""
+
+    system = serializers.CharField(
+        max_length=96, help_text="Name of what made the predictions; a board shows one line of it."
+    )
+    filename = serializers.CharField(
+        max_length=200, help_text="Its ending says the format: .jsonl, .csv, .tsv or .parquet."
+    )
+    namespace = serializers.CharField(
+        required=False, default="", max_length=96, help_text="An organisation of yours; you else."
+    )
+    model = serializers.CharField(
+        required=False, default="", max_length=200, help_text="The model on this site that it is."
+    )
+    dry_run = serializers.BooleanField(
+        required=False, default=False, help_text="Only check the file: no score, no limit counts."
+    )
+
+
+class PhaseOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    opens = serializers.DateTimeField(allow_null=True)
+    closes = serializers.DateTimeField(allow_null=True)
+    per_day = serializers.IntegerField(allow_null=True)
+    total = serializers.IntegerField(allow_null=True)
+
+
+class SubmissionRulesOut(serializers.Serializer[Any]):
+    """What may be handed in, and what is left of it for a person or organisation."""
+
+    takes_models = serializers.BooleanField()
+    takes_predictions = serializers.BooleanField()
+    columns = serializers.ListField(
+        child=serializers.CharField(), help_text="Of a predictions file; optional ones end in “?”."
+    )
+    namespace = serializers.CharField(allow_null=True)
+    is_open = serializers.BooleanField()
+    phase = serializers.CharField(allow_null=True)
+    phases = PhaseOut(many=True)
+    per_day = serializers.IntegerField(allow_null=True)
+    total = serializers.IntegerField(allow_null=True)
+    left_today = serializers.IntegerField(allow_null=True)
+    left_in_total = serializers.IntegerField(allow_null=True)
+    retry_at = serializers.DateTimeField(allow_null=True)
 
 
 class ListRunsIn(serializers.Serializer[Any]):
@@ -86,6 +138,12 @@ class BenchmarkOut(serializers.Serializer[Any]):
         allow_null=True, help_text="How questions with choices are put; null for them alone."
     )
     dtype = serializers.CharField(help_text="The type that numbers are computed in.")
+    submissions = serializers.DictField(
+        allow_null=True, help_text="Who may hand in what, how often and when; null: no rules."
+    )
+    halves = serializers.DictField(
+        allow_null=True, help_text="How the items are parted into a public and a private half."
+    )
     is_active = serializers.BooleanField()
     version = TaskVersionOut()
     url = serializers.CharField()
@@ -103,7 +161,7 @@ class BenchmarkOut(serializers.Serializer[Any]):
                 "type": instance.task_type,
                 "dataset": instance.dataset.full_name,
                 **{name: spec[name] for name in kept},
-                **{name: spec.get(name) for name in ("generation", "comparison", "asking")},
+                **{name: spec.get(name) for name in _OPTIONAL},
                 "dtype": spec.get("dtype", "float32"),
                 "is_active": instance.is_active,
                 "version": {
@@ -115,6 +173,9 @@ class BenchmarkOut(serializers.Serializer[Any]):
                 "url": instance.url_path,
             }
         )
+
+
+_OPTIONAL = ("generation", "comparison", "asking", "submissions", "halves")
 
 
 class ScoreOut(serializers.ModelSerializer[Score]):
@@ -130,6 +191,8 @@ class ScoreOut(serializers.ModelSerializer[Score]):
             "ci_low",
             "ci_high",
             "method",
+            "public_value",
+            "private_value",
         ]
 
 
@@ -165,8 +228,17 @@ class RunOut(serializers.Serializer[Run]):
     id = serializers.UUIDField()
     kind = serializers.CharField()
     state = serializers.CharField()
-    model = serializers.CharField(source="model_repo.full_name")
-    commit = serializers.CharField(source="model_commit")
+    model = serializers.CharField(
+        source="model_repo.full_name",
+        default=None,
+        allow_null=True,
+        help_text="Null for predictions.",
+    )
+    commit = serializers.CharField(source="model_commit", help_text="Empty for predictions.")
+    system = serializers.CharField(
+        source="system.full_name", default=None, allow_null=True, help_text="Whose predictions."
+    )
+    is_dry_run = serializers.BooleanField()
     dataset = serializers.CharField(
         source="dataset.full_name",
         default=None,
@@ -236,7 +308,14 @@ class BoardRowOut(serializers.Serializer[Any]):
     rank_best = serializers.IntegerField(allow_null=True)
     rank_worst = serializers.IntegerField(allow_null=True)
     opens_group = serializers.BooleanField()
-    model = serializers.CharField()
+    model = serializers.CharField(help_text="The model, or the system behind the predictions.")
+    kind = serializers.ChoiceField(
+        ["verified", "predictions", "baseline"],
+        help_text="verified: run here; predictions: handed in; baseline: worked out here.",
+    )
+    gap = serializers.FloatField(
+        allow_null=True, help_text="Public half minus private half, by the main metric."
+    )
     commit = serializers.CharField()
     run = serializers.UUIDField()
     owner = serializers.CharField(allow_null=True)
@@ -251,7 +330,9 @@ class BoardRowOut(serializers.Serializer[Any]):
                 "rank_best": instance.placed.best,
                 "rank_worst": instance.placed.worst,
                 "opens_group": instance.placed.opens_group,
-                "model": instance.entry.model_repo.full_name,
+                "model": instance.entry.name,
+                "kind": instance.kind,
+                "gap": instance.gap,
                 "commit": run.model_commit,
                 "run": run.pk,
                 "owner": run.owner.username if run.owner else None,
@@ -390,7 +471,7 @@ class ComparisonsOut(serializers.Serializer[Any]):
 def compared_run(run: Run) -> dict[str, Any]:
     return {
         "id": run.pk,
-        "model": run.model_repo.full_name,
+        "model": run.name,
         "commit": run.model_commit,
         "record_digest": run.record_digest,
     }

@@ -3,13 +3,18 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from evaluation.api import finetunes, schema, views  # noqa: F401  (schema registers itself)
+from evaluation.api import finetunes, schema, submissions, views  # noqa: F401  (schema registers itself)
 
 _BOARD = "<name:namespace>/<name:name>/<name:task_id>"
 
 urlpatterns = [
     path("benchmarks", views.BenchmarkList.as_view(), name="api_benchmarks"),
     path(f"benchmarks/{_BOARD}", views.BenchmarkDetail.as_view(), name="api_benchmark"),
+    path(
+        f"benchmarks/{_BOARD}/predictions",
+        submissions.Predictions.as_view(),
+        name="api_predictions",
+    ),
     path(f"leaderboards/{_BOARD}", views.Leaderboard.as_view(), name="api_leaderboard"),
     path("compare", views.Compare.as_view(), name="api_compare"),
     path("runs", views.RunList.as_view(), name="api_runs"),
@@ -25,6 +30,7 @@ urlpatterns = [
     path("finetunes", finetunes.FinetuneList.as_view(), name="api_finetunes"),
     path("finetunes/price", finetunes.FinetunePrice.as_view(), name="api_finetune_price"),
     path("runs/<uuid:run_id>/verify", views.RunVerify.as_view(), name="api_run_verify"),
+    path("eval-schema", submissions.EvalSchema.as_view(), name="api_eval_schema"),
     path("instance-key", views.InstanceKey.as_view(), name="instance_key"),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),
     path(

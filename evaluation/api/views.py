@@ -129,6 +129,7 @@ class RunList(APIView):
             revision=data["revision"],
             label_map=data["label_map"],
             priority=Priority[data["priority"].upper()],
+            is_dry_run=data["dry_run"],
         )
         run = access.get_run_for_read(actor, started.run.pk)
         body = forms.RunOut(run, context={"actor": actor, "with_queue": True}).data

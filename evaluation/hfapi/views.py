@@ -64,6 +64,8 @@ def _measured(ranked: list[Standing], site: str) -> list[dict[str, Any]]:
     for standing in ranked:
         entry = entries.get(standing.entry_id)
         if entry is not None and standing.value is not None:
+            if entry.model_repo is None:
+                continue
             row = _row(entry.model_repo, standing.value, site)
             source = {"url": f"{site}/runs/{standing.run_id}", "name": "run", "isExternal": False}
             rows.append({**row, "filename": "", "verified": True, "source": source})

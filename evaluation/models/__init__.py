@@ -5,6 +5,7 @@ from evaluation.models.run import (
     ACTIVE,
     CLOSED,
     HELD,
+    MEASURING,
     MOVES,
     ErrorFamily,
     Priority,
@@ -15,6 +16,7 @@ from evaluation.models.run import (
 )
 from evaluation.models.score import Direction, LeaderboardEntry, Score
 from evaluation.models.share import Share
+from evaluation.models.system import System
 from evaluation.models.training import Checkpoint, CurvePoint, Output, OutputState, Series
 from evaluation.models.worker import ALIVE_WITHIN, Worker
 
@@ -23,6 +25,7 @@ __all__ = [
     "ALIVE_WITHIN",
     "CLOSED",
     "HELD",
+    "MEASURING",
     "MOVES",
     "Benchmark",
     "BenchmarkFile",
@@ -44,6 +47,7 @@ __all__ = [
     "Score",
     "Series",
     "Share",
+    "System",
     "Worker",
     "states_before",
 ]

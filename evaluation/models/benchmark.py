@@ -84,7 +84,7 @@ class BenchmarkVersion(models.Model):
     number = models.PositiveIntegerField()
     commit_sha = models.CharField(max_length=40)
     spec = models.JSONField()
-    """As `evaluation.evalfile.TaskSpec.to_json` gives it."""
+    """As `ml_core.evalfile.TaskSpec.to_json` gives it."""
     spec_digest = models.CharField(max_length=64)
     data_digest = models.CharField(max_length=64)
     """SHA-256 over paths and contents of the data files and the configs in the card."""

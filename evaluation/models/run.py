@@ -10,14 +10,20 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from evaluation.models.benchmark import BenchmarkVersion
+from evaluation.models.system import System
 from evaluation.models.worker import Worker
 from hub.auth import Actor
-from hub.models import AccessToken, Repo, User
+from hub.models import AccessToken, Namespace, Repo, User
 
 
 class RunKind(models.TextChoices):
     EVALUATE = "evaluate", _("Evaluation")
     FINETUNE = "finetune", _("Fine-tuning")
+    PREDICTIONS = "predictions", _("Predictions")
+
+
+MEASURING = (RunKind.EVALUATE, RunKind.PREDICTIONS)
+"""Kinds that measure a benchmark; no other has one."""
 
 
 class RunState(models.TextChoices):
@@ -73,10 +79,16 @@ class Priority(models.IntegerChoices):
 
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, actor: Actor) -> RunQuerySet:
-        """Runs whose model and data set, where they read one, `actor` may both read."""
+        """Runs whose model and data set, where they read one, `actor` may both read; dry runs are
+        their owner's alone."""
         readable = actor.visible_repos()
+        own = Q(is_dry_run=False)
+        if actor.user is not None:
+            own |= Q(owner=actor.user)
         return self.filter(
-            Q(dataset__isnull=True) | Q(dataset__in=readable), model_repo__in=readable
+            own,
+            Q(dataset__isnull=True) | Q(dataset__in=readable),
+            Q(model_repo__isnull=True) | Q(model_repo__in=readable),
         )
 
     def for_list(self) -> RunQuerySet:
@@ -90,6 +102,8 @@ class RunQuerySet(models.QuerySet["Run"]):
             "worker",
             "model_repo__namespace",
             "dataset__namespace",
+            "system__namespace",
+            "system__model_link__namespace",
             "benchmark_version__benchmark__dataset__namespace",
         )
 
@@ -112,8 +126,21 @@ class Run(models.Model):
     kind = models.CharField(max_length=12, choices=RunKind, default=RunKind.EVALUATE)
     state = models.CharField(max_length=10, choices=RunState, default=RunState.QUEUED)
     owner = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="runs")
-    model_repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="runs")
-    model_commit = models.CharField(max_length=40)
+    model_repo = models.ForeignKey(
+        Repo, null=True, blank=True, on_delete=models.CASCADE, related_name="runs"
+    )
+    """The model that is worked on; predictions that were handed in have none."""
+    model_commit = models.CharField(max_length=40, blank=True)
+    system = models.ForeignKey(
+        System, null=True, blank=True, on_delete=models.CASCADE, related_name="runs"
+    )
+    """Whose predictions these are, in place of a model."""
+    submitter = models.ForeignKey(
+        Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    """The person or organisation against whose limits on the benchmark the run counts."""
+    is_dry_run = models.BooleanField(default=False)
+    """It ends before anything is scored, and counts against no limit."""
     model_height = models.PositiveIntegerField(null=True)
     """Commits up to `model_commit` on the default branch; None: it is not on that branch, and no
     leaderboard shows the run."""
@@ -186,7 +213,7 @@ class Run(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "model_repo", "model_commit", "benchmark_version"],
-                condition=Q(state__in=("queued", "preparing", "running")),
+                condition=Q(state__in=("queued", "preparing", "running"), is_dry_run=False),
                 name="run_active_unique",
             ),
             models.CheckConstraint(
@@ -194,9 +221,18 @@ class Run(models.Model):
                 name="run_held_has_lease",
             ),
             models.CheckConstraint(
-                condition=Q(kind="evaluate", benchmark_version__isnull=False, dataset__isnull=False)
-                | (~Q(kind="evaluate") & Q(benchmark_version__isnull=True)),
+                condition=Q(
+                    kind__in=("evaluate", "predictions"),
+                    benchmark_version__isnull=False,
+                    dataset__isnull=False,
+                )
+                | (~Q(kind__in=("evaluate", "predictions")) & Q(benchmark_version__isnull=True)),
                 name="run_evaluates_a_benchmark",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="predictions", model_repo__isnull=True, system__isnull=False)
+                | (~Q(kind="predictions") & Q(model_repo__isnull=False, system__isnull=True)),
+                name="run_of_a_model_or_a_system",
             ),
             models.CheckConstraint(
                 condition=~Q(state="finished") | ~Q(record_digest=""),
@@ -230,8 +266,30 @@ class Run(models.Model):
 
     @property
     def read_repos(self) -> list[Repo]:
-        """The repositories that the run reads: its model, and its data set if it has one."""
-        return [self.model_repo, *([self.dataset] if self.dataset else [])]
+        """The repositories that the run reads: its model and its data set, if it has them."""
+        return [repo for repo in (self.model_repo, self.dataset) if repo is not None]
+
+    @property
+    def model(self) -> Repo:
+        """The model of a run that works on one; predictions have none."""
+        assert self.model_repo is not None
+        return self.model_repo
+
+    @property
+    def name(self) -> str:
+        """What is measured or worked on: the model, or the system behind the predictions."""
+        if self.system is not None:
+            return self.system.full_name
+        return self.model.full_name
+
+    @property
+    def short_name(self) -> str:
+        return self.system.name if self.system is not None else self.model.name
+
+    @property
+    def name_url(self) -> str:
+        """Where the model is; empty for predictions."""
+        return "" if self.model_repo is None else self.model_repo.url_path
 
     @property
     def subject(self) -> str:

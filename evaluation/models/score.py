@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from evaluation.models.benchmark import BenchmarkVersion
 from evaluation.models.run import Run
+from evaluation.models.system import System
 from hub.auth import Actor
 from hub.models import Repo
 
@@ -32,6 +33,9 @@ class Score(models.Model):
     ci_low = models.FloatField(null=True)
     ci_high = models.FloatField(null=True)
     method = models.CharField(max_length=200, blank=True)
+    public_value = models.FloatField(null=True, blank=True)
+    """Over the public half of the items, where the benchmark has halves."""
+    private_value = models.FloatField(null=True, blank=True)
 
     class Meta:
         ordering = ["position"]
@@ -45,8 +49,10 @@ class Score(models.Model):
 
 class EntryQuerySet(models.QuerySet["LeaderboardEntry"]):
     def visible_to(self, actor: Actor) -> EntryQuerySet:
-        """Entries whose model `actor` may read; the caller has checked the data set."""
-        return self.filter(model_repo__in=actor.visible_repos())
+        """Entries whose model `actor` may read, and those of systems; the caller has checked the
+        data set."""
+        readable = models.Q(model_repo__in=actor.visible_repos())
+        return self.filter(readable | models.Q(model_repo__isnull=True))
 
 
 class LeaderboardEntry(models.Model):
@@ -58,7 +64,13 @@ class LeaderboardEntry(models.Model):
     benchmark_version = models.ForeignKey(
         BenchmarkVersion, on_delete=models.CASCADE, related_name="entries"
     )
-    model_repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="board_entries")
+    model_repo = models.ForeignKey(
+        Repo, null=True, blank=True, on_delete=models.CASCADE, related_name="board_entries"
+    )
+    system = models.ForeignKey(
+        System, null=True, blank=True, on_delete=models.CASCADE, related_name="board_entries"
+    )
+    """Whose predictions these are, in place of a model: the newest file counts."""
     run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="board_entry")
     value = models.FloatField(null=True)
     ci_low = models.FloatField(null=True)
@@ -71,9 +83,23 @@ class LeaderboardEntry(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["benchmark_version", "model_repo"], name="entry_model_unique"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["benchmark_version", "system"], name="entry_system_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(model_repo__isnull=False, system__isnull=True)
+                | models.Q(model_repo__isnull=True, system__isnull=False),
+                name="entry_of_a_model_or_a_system",
+            ),
         ]
         indexes = [models.Index(fields=["benchmark_version", "-value"], name="entry_board")]
 
     def __str__(self) -> str:
-        return f"{self.model_repo} on {self.benchmark_version}: {self.value}"
+        return f"{self.name} on {self.benchmark_version}: {self.value}"
+
+    @property
+    def name(self) -> str:
+        """The model, or the system behind the predictions."""
+        named = self.system if self.system is not None else self.model_repo
+        return named.full_name if named is not None else ""

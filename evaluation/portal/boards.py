@@ -17,12 +17,13 @@ from evaluation.access import get_benchmark_for_read
 from evaluation.claims import claims_on, file_url, pull_url
 from evaluation.lists import benchmark_list, version_of
 from evaluation.metrics import MetricInfo, info_of
-from evaluation.models import BenchmarkVersion, Score
+from evaluation.models import BenchmarkVersion, Run, RunState, Score
+from evaluation.portal.submissions import standing
 from evaluation.queries import BoardRow, Standing, board_rows, standings
 from hub.access import Level, level_of
 from hub.auth import Actor, actor_of
 from ml_core.directions import Direction
-from ml_core.evaluate.tasks import TASKS
+from ml_core.evaluate.tasks import TASKS, get_task
 from ml_core.statistics import interval_error, minimum_detectable_effect
 
 PLOT_ROWS = 40
@@ -88,7 +89,11 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
     metrics = [info_of(metric) for metric in version.metrics]
     sort, is_down = _sort_of(request, version)
     places = _with_claims(
-        _sorted(ranked, version, sort, is_down), _claims(actor, version), version, sort == "rank"
+        _sorted(ranked, version, sort, is_down),
+        _claims(actor, version),
+        version,
+        actor,
+        is_ranked=sort == "rank",
     )
     asked = request.GET.get("p", "1")
     page_number = min(max(int(asked), 1), 10_000) if asked.isdecimal() and len(asked) < 6 else 1
@@ -111,6 +116,8 @@ def leaderboard_page(request: HttpRequest, namespace: str, name: str, task_id: s
         "plot": _plot(ranked, version, metrics[0]),
         "detectable": detectable_difference(ranked),
         "n_items": max((row.main.n for row in rows_of(lines) if row.main), default=None),
+        "takes_models": bool(get_task(benchmark.task_type).runner),
+        **standing(benchmark, actor.user),
         "may_write": level_of(actor, benchmark.dataset) >= Level.WRITE,
     }
     return render(request, "evaluation/leaderboard.html", context)
@@ -251,15 +258,36 @@ def _claims(actor: Actor, version: BenchmarkVersion) -> list[dict[str, Any]]:
     return list(lines.values())
 
 
+def baselines_of(actor: Actor, version: BenchmarkVersion) -> list[dict[str, Any]]:
+    """The baselines with numbers of their own: claimed ones, and those of a run of this version
+    that the caller may see. Computed ones are runs, and stand among the models."""
+    found = []
+    for baseline in version.spec["baselines"]:
+        if baseline.get("computed"):
+            continue
+        if run_id := baseline.get("run"):
+            runs = Run.objects.visible_to(actor).filter(pk=run_id, benchmark_version=version)
+            run = runs.filter(state=RunState.FINISHED).first()
+            if run is None:
+                continue
+            scores = dict(run.scores.values_list("metric", "value"))
+            found.append({**baseline, "scores": scores, "url": run.url_path})
+        else:
+            found.append(baseline)
+    return found
+
+
 def _with_claims(
     ranked: list[Standing],
     claims: list[dict[str, Any]],
     version: BenchmarkVersion,
+    actor: Actor,
+    *,
     is_ranked: bool,
 ) -> list[Place]:
     """Models with what is claimed: at its place by the main metric, else at the end."""
     places: list[Place] = [*ranked]
-    for baseline in [*version.spec["baselines"], *claims]:
+    for baseline in [*baselines_of(actor, version), *claims]:
         value = baseline["scores"].get(version.main_metric)
         at = len(places)
         if is_ranked and value is not None:

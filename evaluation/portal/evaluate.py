@@ -74,7 +74,7 @@ def evaluate(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     form = EvaluateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            run = _start(page.actor, page.repo, form)
+            run = _start(page.actor, page.repo, form, is_dry_run="dry_run" in request.POST)
         except RevisionNotFound:
             form.add_error("revision", gettext("The model has no such revision."))
         except HubError as error:
@@ -110,7 +110,7 @@ def choose_model(request: HttpRequest, namespace: str, name: str, task_id: str) 
     return render(request, "evaluation/choose_model.html", context)
 
 
-def _start(actor: Actor, model: Repo, form: EvaluateForm) -> str:
+def _start(actor: Actor, model: Repo, form: EvaluateForm, *, is_dry_run: bool) -> str:
     """Id of the run that the form asks for."""
     data = form.cleaned_data
     benchmark = find_benchmark(actor, data["benchmark"])
@@ -123,6 +123,7 @@ def _start(actor: Actor, model: Repo, form: EvaluateForm) -> str:
         acting_user=actor.require_user(),
         revision=data["revision"] or "main",
         label_map=data["label_map"],
+        is_dry_run=is_dry_run,
     )
     return str(started.run.pk)
 

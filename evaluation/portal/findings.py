@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from evaluation.metrics import info_of
@@ -33,6 +34,23 @@ def slices_of(record: dict[str, Any]) -> list[dict[str, Any]]:
                 "axis_high": max(ends, default=1.0),
             }
         )
+    return found
+
+
+def halves_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Both halves of the items beside each other, one row a metric; empty without halves."""
+    found = []
+    for entry in record.get("results", {}).get("halves", []):
+        sides = {group["group"]: group["score"] for group in entry["slices"]["groups"]}
+        public, private = sides.get("public"), sides.get("private")
+        if not public or not private:
+            continue
+        values, errors = (public["value"], private["value"]), (public["se"], private["se"])
+        gap = "–" if None in values else f"{values[0] - values[1]:+.3f}".replace("-", "−")
+        error = "" if None in errors else f"{1.96 * math.hypot(*errors):.3f}"
+        info = info_of(entry["metric"])
+        row = {"info": info, "public": public, "private": private, "gap": gap, "gap_error": error}
+        found.append(row)
     return found
 
 

@@ -17,6 +17,7 @@ from evaluation.access import (
     get_run_for_cancel,
     get_run_for_predictions,
     get_run_for_read,
+    linked_model,
     may_cancel,
 )
 from evaluation.actions.records import instance_key
@@ -24,7 +25,7 @@ from evaluation.actions.runs import cancel_run
 from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
 from evaluation.metrics import info_of
 from evaluation.models import ErrorFamily, Run, RunKind, RunState, Score
-from evaluation.portal.findings import reliability_of, slices_of
+from evaluation.portal.findings import halves_of, reliability_of, slices_of
 from evaluation.portal.training import training_context
 from evaluation.queries import queue_insight
 from evaluation.recompute import recompute_code
@@ -115,16 +116,18 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
     if run.kind == RunKind.FINETUNE:
         context |= training_context(actor, run)
     elif run.state == RunState.FINISHED:
-        context |= _results(run)
+        context |= _results(actor, run)
     return context
 
 
 def _again_url(actor: Actor, run: Run) -> str:
     """Where the reader starts the same again; empty where they cannot."""
     version, model = run.benchmark_version, run.model_repo
-    names = {"namespace": model.namespace.name, "name": model.name}
     if actor.user is None:
         return ""
+    if model is None:
+        return f"{version.benchmark.url_path}/predictions" if version else ""
+    names = {"namespace": model.namespace.name, "name": model.name}
     if run.kind == RunKind.FINETUNE and run.dataset is not None:
         return f"{reverse('finetune', kwargs=names)}?dataset={run.dataset.full_name}"
     if version is None:
@@ -132,7 +135,7 @@ def _again_url(actor: Actor, run: Run) -> str:
     return f"{reverse('evaluate', kwargs=names)}?benchmark={version.benchmark.full_id}"
 
 
-def _results(run: Run) -> dict[str, Any]:
+def _results(actor: Actor, run: Run) -> dict[str, Any]:
     scores = list(run.scores.all())
     record = run.record or {}
     per_class = record.get("results", {}).get("per_class", [])
@@ -143,6 +146,8 @@ def _results(run: Run) -> dict[str, Any]:
         "execution": record.get("execution", {}),
         "per_class": per_class,
         "has_iou": any(entry.get("iou") is not None for entry in per_class),
+        "halves": halves_of(record),
+        "linked_model": linked_model(actor, run.system),
         "slices": slices_of(record),
         "reliability": reliability_of(record),
         "clustered": _n_clusters(record),
@@ -183,11 +188,11 @@ def _steps(run: Run) -> list[dict[str, Any]]:
 def _title(run: Run) -> str:
     """What the browser's tab says."""
     if run.state == RunState.RUNNING and run.percent is not None:
-        return f"{run.percent} % · {run.model_repo.name}"
+        return f"{run.percent} % · {run.short_name}"
     if run.state == RunState.FINISHED:
         main: Score | None = run.scores.first()
         if main is not None and main.value is not None:
-            return f"{main.value:.3f} · {run.model_repo.name}"
+            return f"{main.value:.3f} · {run.short_name}"
     words = {
         RunState.QUEUED: _("Queued"),
         RunState.PREPARING: _("Preparing"),
@@ -196,7 +201,7 @@ def _title(run: Run) -> str:
         RunState.FAILED: _("Failed"),
         RunState.CANCELLED: _("Cancelled"),
     }
-    return f"{words[RunState(run.state)]} · {run.model_repo.name}"
+    return f"{words[RunState(run.state)]} · {run.short_name}"
 
 
 def heat_matrix(confusion: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def publish(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     target = _target(run, request.POST.get("repo", "").strip())
     try:
         if target is not None:
-            require_may_publish(actor, target, base=run.model_repo)
+            require_may_publish(actor, target, base=run.model)
             require_free_target(target, but=run)
         ask_to_publish(
             run=run,

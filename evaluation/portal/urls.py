@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evaluation.portal import boards, compare, evaluate, finetune, runs, tabs, training
+from evaluation.portal import boards, compare, evaluate, finetune, runs, submissions, tabs, training
 
 _BOARD = "benchmarks/<name:namespace>/<name:name>/<name:task_id>"
 _MODEL = "<name:namespace>/<name:name>"
@@ -11,6 +11,7 @@ urlpatterns = [
     path("benchmarks", boards.benchmarks, name="benchmarks"),
     path(_BOARD, boards.leaderboard_page, name="leaderboard"),
     path(f"{_BOARD}/evaluate", evaluate.choose_model, name="evaluate_on"),
+    path(f"{_BOARD}/predictions", submissions.predictions, name="submit_predictions"),
     path("compare", compare.compare_page, name="compare"),
     path("runs", runs.run_list, name="runs"),
     path("runs/<uuid:run_id>", runs.run_page, name="run"),

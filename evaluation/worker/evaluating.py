@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +12,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from evaluation.actions.leases import Outcome, Progress
-from evaluation.actions.records import Measured, SampleFile, build_record, sign_record
+from evaluation.actions.records import (
+    Measured,
+    SampleFile,
+    build_dry_record,
+    build_record,
+    sign_record,
+)
 from evaluation.errors import JobFailed
-from evaluation.models import Score
+from evaluation.models import Run, Score
 from evaluation.stream import Event, parse_event
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker.background import Background
@@ -40,11 +46,25 @@ from ml_core.evaluate.evaluation import (
     refuse_too_many_errors,
     setting_of,
 )
-from ml_core.records import to_json
-from ml_core.results import Confusion, EvaluationResult, Scores
+from ml_core.evalfile import Halves
+from ml_core.evalfile.submissions import PRIVATE, PUBLIC
+from ml_core.records import from_json, to_json
+from ml_core.results import Confusion, EvaluationResult, MetricSlices, Scores
 
 MAX_RESULT_BYTES = 64 << 20
 MAX_CONFUSION_LABELS = 40
+DRY_ROWS = 8
+"""Items that a model answers in a dry run."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a job says of the model and of how it ran, as JSON values for the record."""
+
+    model: dict[str, Any]
+    label_map: dict[str, Any]
+    execution: dict[str, Any]
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,6 @@ class _Scored:
     """What was made of a job's answers."""
 
     predictions: Answered
-    result: EvaluationResult
     scores: Scores
     samples: SampleFile
 
@@ -89,8 +108,11 @@ class Evaluation:
             )
 
         self.job = desk.beside(prepare)
-        self.digests = Background(partial(_digests, space, self.job))
-        self.job.withheld.spec.write(space.spec)
+        self.digests = Background(partial(digests_of, space, self.job))
+        asked = self.job.withheld.spec
+        if desk.run.is_dry_run:
+            asked = replace(asked, data=replace(asked.data, limit=DRY_ROWS))
+        asked.write(space.spec)
 
     def relay(self, event: dict[str, Any]) -> None:
         relay_progress(self.desk.keeper, event)
@@ -101,15 +123,22 @@ class Evaluation:
     def conclude(self, ended: JobOutcome, job_s: float) -> Outcome:
         assert self.job is not None
         desk, job, space = self.desk, self.job, self.desk.space
+        if desk.run.is_dry_run:
+            return self._dry_outcome()
         samples_path = space.hidden / "samples.parquet"
         try:
-            scored = desk.beside(partial(_score, job, space, samples_path))
+            scored = desk.beside(partial(_score, job, space, samples_path, _halves(desk.run)))
+            said = self.said()
         except CoreError as error:
             raise as_failure(error) from error
-        result, scores = scored.result, scored.scores
+        scores = scored.scores
         desk.keeper.report(Progress(phase="storing"))
-        execution = _execution(result, scored.predictions, ended, job_s)
-        measured = self._measured(result, scores, execution, scored.samples)
+        execution = {
+            **said.execution,
+            "n_missing": scored.predictions.n_missing,
+            "job": job_facts(ended, job_s),
+        }
+        measured = self._measured(said, scores, execution, scored.samples)
         created = timezone.now().isoformat()
         record = build_record(run=desk.run, measured=measured, created=created)
         signed = sign_record(record=record)
@@ -127,33 +156,51 @@ class Evaluation:
             confusion=_confusion(scores.confusion),
         )
 
+    def said(self) -> Said:
+        """What the job says of itself. Raises `JobFailed`."""
+        result = _read_result(self.desk.space)
+        facts: Any = result.to_json()  # a JSON object
+        return Said(
+            facts["model"],
+            dict(result.label_map),
+            facts["execution"],
+            dict(result.environment),
+        )
+
+    def _dry_outcome(self) -> Outcome:
+        """A job that ended well has passed every check; nothing is scored."""
+        record = build_dry_record(run=self.desk.run, created=timezone.now().isoformat())
+        signed = sign_record(record=record)
+        return Outcome([], record, signed.digest, signed.signature)
+
     def _measured(
-        self,
-        result: EvaluationResult,
-        scores: Scores,
-        execution: dict[str, Any],
-        samples: SampleFile,
+        self, said: Said, scores: Scores, execution: dict[str, Any], samples: SampleFile
     ) -> Measured:
         assert self.job is not None
         assert self.digests is not None
         kind, truth = self.job.kind, self.job.withheld.truth
         model_files, data_files = self.digests.wait(check=self.desk.keeper.raise_if_stopped)
         return Measured(
-            model=dict(result.to_json()["model"]),  # type: ignore[call-overload]  # a JSON object
+            model=said.model,
             model_files=model_files,
             data_files=data_files,
             items_sha256=items_digest(truth.item_ids),
             labels=list(kind.label_names(truth)),
-            label_map=dict(result.label_map),
+            label_map=said.label_map,
             execution=execution,
-            environment=dict(result.environment),
+            environment=said.environment,
             results=_results(scores),
             samples=samples,
             worker=worker_facts(self.desk.run),
         )
 
 
-def _score(job: Job, space: Workspace, samples_path: Path) -> _Scored:
+def _halves(run: Run) -> Halves | None:
+    given = run.spec["task"].get("halves")
+    return from_json(Halves, given) if given else None
+
+
+def _score(job: Job, space: Workspace, samples_path: Path, halves: Halves | None) -> _Scored:
     """The answers read, checked and held against what is right. Raises `CoreError`."""
     kind, truth = job.kind, job.withheld.truth
     predictions = kind.read(space.out / PREDICTIONS_FILE, truth)
@@ -165,14 +212,15 @@ def _score(job: Job, space: Workspace, samples_path: Path) -> _Scored:
         job.withheld.marks,
         metrics=job.spec.metrics,
         setting=setting_of(job.spec, predictions),
+        halves=halves,
     )
-    result = _read_result(space)
     samples = write_samples(found.samples, samples_path)
-    return _Scored(predictions, result, found.scores, samples)
+    return _Scored(predictions, found.scores, samples)
 
 
 def score_rows(scores: Scores) -> list[Score]:
     """Rows for the metrics, the main one first."""
+    halves = {entry.metric: _sides(entry) for entry in scores.halves}
     return [
         Score(
             metric=metric.name,
@@ -185,9 +233,15 @@ def score_rows(scores: Scores) -> list[Score]:
             ci_low=metric.ci_low,
             ci_high=metric.ci_high,
             method=metric.method[:200],
+            public_value=halves.get(metric.name, {}).get(PUBLIC),
+            private_value=halves.get(metric.name, {}).get(PRIVATE),
         )
         for position, metric in enumerate(scores.metrics)
     ]
+
+
+def _sides(entry: MetricSlices) -> dict[str, float | None]:
+    return {group.group: group.score.value for group in entry.slices.groups}
 
 
 def _read_result(space: Workspace) -> EvaluationResult:
@@ -206,14 +260,7 @@ def _results(scores: Scores) -> dict[str, Any]:
     return results
 
 
-def _execution(
-    result: EvaluationResult, predictions: Answered, ended: JobOutcome, job_s: float
-) -> dict[str, Any]:
-    said: Any = result.to_json()["execution"]  # a JSON object
-    return {**said, "n_missing": predictions.n_missing, "job": job_facts(ended, job_s)}
-
-
-def _digests(space: Workspace, job: Job) -> tuple[dict[str, str], dict[str, str]]:
+def digests_of(space: Workspace, job: Job) -> tuple[dict[str, str], dict[str, str]]:
     """SHA-256 of the model's files and of the split's, by path in their repositories."""
     model = {
         path.relative_to(space.model).as_posix(): sha256_of(path)

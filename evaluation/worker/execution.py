@@ -25,6 +25,7 @@ from evaluation.worker.evaluating import Evaluation
 from evaluation.worker.finetuning import Finetuning
 from evaluation.worker.lease import LeaseKeeper
 from evaluation.worker.presence import this_worker
+from evaluation.worker.submitted import Submitted
 from evaluation.worker.work import Desk, Work, as_failure, claim_folder
 from evaluation.worker.workspace import Standby, Workspace
 from hub.site import store
@@ -33,7 +34,11 @@ from ml_core.errors import CoreError
 
 logger = logging.getLogger(__name__)
 
-WORKS: dict[str, type[Work]] = {RunKind.EVALUATE: Evaluation, RunKind.FINETUNE: Finetuning}
+WORKS: dict[str, type[Work]] = {
+    RunKind.EVALUATE: Evaluation,
+    RunKind.FINETUNE: Finetuning,
+    RunKind.PREDICTIONS: Submitted,
+}
 """What is particular to each kind; all else is the same for all."""
 
 

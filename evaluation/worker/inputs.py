@@ -122,10 +122,11 @@ def core_spec(
     """The spec as `ml_core` takes it, with the folders of this machine."""
     task, engine = spec["task"], spec["engine"]
     label_map = spec.get("label_map")
+    asked = spec.get("model", {})
     try:
         return EvaluationSpec(
             task=task["type"],
-            model=ModelSpec(str(model), spec["model"]["repo"], spec["model"]["commit"]),
+            model=ModelSpec(str(model), asked.get("repo"), asked.get("commit")),
             data=DataSpec(
                 files=tuple(str(file) for file in files),
                 columns=dict(task["columns"]),

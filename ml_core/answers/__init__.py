@@ -23,8 +23,25 @@ KINDS = {
     "mask": "ml_core.answers.mask",
     "named_label": "ml_core.answers.named_label",
     "text": "ml_core.answers.text",
+    "scored_label": "ml_core.answers.scored_label",
+    "number": "ml_core.answers.number",
 }
 """Module of each kind; its `KIND` is the kind."""
+
+SUBMITTED_FORMS = {
+    "label": "labels",
+    "named_label": "labels",
+    "scored_label": "labels",
+    "tags": "tags",
+    "span": "texts",
+    "text": "texts",
+    "similarity": "numbers",
+    "number": "numbers",
+    "choice": "choices",
+    "boxes": "boxes",
+}
+"""The kinds whose answers somebody may hand in as a file, and which of `ml_core.predictions.forms`
+reads them. A likelihood that nobody computed here proves nothing; masks are too large."""
 
 
 def load_kind(name: str) -> "AnswerKind[Any, Any, Any]":  # each kind has types of its own

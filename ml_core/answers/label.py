@@ -112,7 +112,8 @@ def _samples(predictions: Predictions, truth: Truth) -> pa.Table:
     rows = list(zip(answered, predictions.probabilities.tolist(), strict=True))
     names = [None if at == MISSING else labels[at] for at in answered]
     correct = [None if a == MISSING else a == t for a, t in pairs]
-    probabilities = [None if at == MISSING else row for at, row in rows]
+    has_any = predictions.probabilities.shape[1] > 0
+    probabilities = [row if has_any and at != MISSING else None for at, row in rows]
     table = pa.table(
         {
             "item_id": pa.array(truth.item_ids, pa.string()),

@@ -40,7 +40,8 @@ class Predictions:
     """One row an item, in the order of the data set.
 
     `label_index` is the predicted label's number, `MISSING` where there is none; `probabilities`
-    has shape `(n, n_labels)`, rows of NaN where there are none; `errors` says why.
+    has shape `(n, n_labels)`, rows of NaN where there are none, or `(n, 0)` where nobody gave any;
+    `errors` says why.
     """
 
     item_ids: tuple[str, ...]
@@ -112,6 +113,8 @@ def _probabilities(column: pa.ChunkedArray, index: Ints, width: int) -> NDArray[
     rows = np.full((len(index), width), np.nan, dtype=np.float32)
     lists = column.filter(pa.array(answered)).cast(SCHEMA.field("probabilities").type)
     lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
+    if lengths == [0]:
+        return np.empty((len(index), 0), dtype=np.float32)
     if lengths not in ([], [width]):
         raise ValueError("a row has another number of probabilities than there are labels")
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(-1, width)

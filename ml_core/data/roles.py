@@ -22,6 +22,7 @@ MASK_ROLE = "mask"
 SUMMARY_ROLE = "summary"
 REFERENCES_ROLE = "references"
 TARGETS_ROLE = "targets"
+TARGET_ROLE = "target"
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,4 @@ MASK = Role(MASK_ROLE, "label")
 SUMMARY = Role(SUMMARY_ROLE, "label")
 REFERENCES = Role(REFERENCES_ROLE, "label")
 TARGETS = Role(TARGETS_ROLE, "label")
+TARGET = Role(TARGET_ROLE, "label")

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from ml_core.metrics import (
     answers,
     choices,
+    curves,
     detection,
     likelihood,
+    numbers,
     segmentation,
     similarity,
     spans,
@@ -25,4 +27,6 @@ METRICS_OF: dict[str, Mapping[str, Metric]] = {
     "mask": segmentation.METRICS,
     "named_label": METRICS,
     "text": texts.METRICS,
+    "scored_label": curves.METRICS,
+    "number": numbers.METRICS,
 }

@@ -62,7 +62,8 @@ ELSEWHERE = set(
     repo_like ask_access withdraw_access hf_withdraw_access hf_paths_info
     hf_copy_large_files hf_duplicate git_upload_pack git_receive_pack
     lfs_batch lfs_complete lfs_object lfs_part lfs_verify
-    api_benchmark api_leaderboard leaderboard evaluate_on finetune_price
+    api_benchmark api_leaderboard api_predictions submit_predictions
+    leaderboard evaluate_on finetune_price
     """.split()
 )
 """These need rights that pass every gate, a signature, a benchmark, or another method than GET:

@@ -62,12 +62,15 @@ OPEN_TO_READERS: dict[str, str] = {
     "lfs_batch": "asks for downloads as well as uploads; permission is answered by operation",
     "evaluate": "any signed-in reader may ask for a run",
     "finetune": "any signed-in reader may train on what they read; the target is asked about then",
+    "api_predictions": "any signed-in reader may hand in what they predict",
+    "submit_predictions": "the same, on a page",
     "finetune_price": "works out a price",
 }
 """Routes of repositories that take POST from those who may only read, and why."""
 
 EVERYONE = """
     healthz set_language api_benchmarks api_compare api_runs instance_key api_schema api_docs
+    api_eval_schema
     telemetry cas-telemetry hf_validate_yaml hf_agent_harnesses hf_telemetry hf_tasks hf_model_tags
     hf_data_tags spaces hf_liked_repos hf_user hf_user_followers hf_user_following hf_organization
     hf_organization_followers hf_members hf_collections followers following

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from evaluation.evalfile import parse
 from evaluation.messages import EVALFILE_PROBLEMS, explain_problem
 from evaluation.metrics import METRICS
 from evaluation.task_types import TITLES
 from ml_core.answers import KINDS
+from ml_core.evalfile import eval_schema, parse
 from ml_core.evaluate.tasks import TASKS
 from ml_core.metrics.catalogue import METRICS_OF
 from tests.support.benchmarks import EVAL_YAML
@@ -184,3 +186,109 @@ def test_tasks_and_metrics_are_those_of_the_library() -> None:
     assert {task.answer for task in TASKS.values()} == set(METRICS_OF) == set(KINDS)
     for task in TASKS.values():
         assert set(task.metrics) <= set(task.known_metrics)
+
+
+def test_the_published_schema_takes_what_the_reader_takes() -> None:
+    validator = Draft202012Validator(eval_schema("https://hub/schema"))
+    Draft202012Validator.check_schema(validator.schema)
+    for text in (EVAL_YAML, WHOLE, HEAD + TASK + "}", *(HEAD + one for one in OF_FAMILIES)):
+        assert parse(text.encode()).problems == ()
+        assert list(validator.iter_errors(yaml.load(text, Loader=Undated))) == []
+
+
+class Undated(yaml.SafeLoader):
+    """YAML with dates as text, as JSON has them."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in found if not tag.endswith(":timestamp")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+BEYOND_A_SCHEMA = {"twice", "bad_setting", "label_not_text", "closes_first", "same_split"}
+
+
+@pytest.mark.parametrize(("name", "content", "code"), HOSTILE, ids=[h[0] for h in HOSTILE])
+def test_the_published_schema_refuses_what_it_can_see(name: str, content: bytes, code: str) -> None:
+    try:
+        values = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return
+    if code in BEYOND_A_SCHEMA or name in {"chance above one", "chance is NaN", "alias bomb"}:
+        return
+    assert not Draft202012Validator(eval_schema()).is_valid(values), name
+
+
+def test_a_file_that_only_the_schema_refuses_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ml_core.evalfile import schema
+
+    monkeypatch.setattr(schema, "MAX_TASKS", 0)
+    found = parse(EVAL_YAML.encode())
+    assert [problem.code for problem in found.problems] == ["not_by_schema"]
+    assert found.tasks == ()
+
+
+WHOLE = """\
+name: Whole
+evaluation_framework: modelguild
+tasks:
+  - id: a
+    type: tabular-classification
+    split: test
+    config: null
+    columns: {label: y, item_id: key, group: land}
+    labels: [a, b]
+    metrics: [roc_auc, log_loss]
+    baselines:
+      - {name: Majority, computed: majority}
+      - {name: Ours, run: 00000000-0000-4000-8000-000000000000}
+      - {name: Theirs, roc_auc: 0.5, url: "https://x.org"}
+    submissions:
+      predictions: true
+      per_day: 3
+      phases:
+        - {name: One, opens: 2026-01-01, closes: 2026-02-01T10:00:00+02:00, total: 9}
+        - {name: Two, opens: 2026-02-01}
+    halves: {public: 0.3, salt: x}
+"""
+OF_FAMILIES = [f"  - {{id: a, type: {name}, split: test}}" for name in TASKS]
+FIELD = "  - {id: a, type: text-classification, split: test, submissions: "
+
+
+def test_phases_are_kept_in_utc() -> None:
+    (task,) = parse(WHOLE.encode()).tasks
+    assert task.submissions is not None
+    first, second = task.submissions.phases
+    assert (first.opens, first.closes) == ("2026-01-01T00:00:00+00:00", "2026-02-01T08:00:00+00:00")
+    assert (second.closes, second.total, task.submissions.per_day) == (None, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("{predictions: 1}}", "not_a_flag"),
+        ("[1]}", "not_mapping_here"),
+        ("{per_day: 0}}", "not_a_count"),
+        ("{total: 1.5}}", "not_a_count"),
+        ("{per_week: 1}}", "unknown_field"),
+        ("{phases: []}}", "bad_phases"),
+        ("{phases: [{opens: 2026-01-01}]}}", "missing"),
+        ("{phases: [{name: a, opens: soon}]}}", "bad_moment"),
+        ("{phases: [{name: a, opens: 2026-01-02, closes: 2026-01-01}]}}", "closes_first"),
+        ("{predictions: true}, halves: {public: 1}}", "not_a_part"),
+        ("{predictions: true}, halves: {}}", "not_a_part"),
+    ],
+)
+def test_mistakes_in_submissions_are_named(field: str, code: str) -> None:
+    found = parse((HEAD + FIELD + field).encode())
+    assert [problem.code for problem in found.problems] == [code]
+    assert explain_problem(found.problems[0].to_json())
+
+
+def test_families_that_cannot_be_handed_in_say_so() -> None:
+    asked = "  - {id: a, type: perplexity, split: test, submissions: {predictions: true}}"
+    (problem,) = parse((HEAD + asked).encode()).problems
+    assert problem.code == "no_predictions_here"
+    only = "  - {id: a, type: tabular-regression, split: test, submissions: {predictions: false}}"
+    (problem,) = parse((HEAD + only).encode()).problems
+    assert problem.code == "only_predictions_here"

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from evaluation.errors import JobFailed
-from evaluation.evalfile import parse
 from evaluation.worker import inputs, splits
 from evaluation.worker.fetch import Source
 from evaluation.worker.inputs import Job, prepare_job
@@ -22,6 +21,7 @@ from ml_core.answers.label import KIND
 from ml_core.data.labels import Truth
 from ml_core.data.predictions import Predictions
 from ml_core.data.rows import sha256_of
+from ml_core.evalfile import parse
 from tests.support.benchmarks import CSV, EVAL_YAML
 from tests.support.folder_hub import FolderHub
 

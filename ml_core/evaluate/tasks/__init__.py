@@ -16,6 +16,7 @@ library and numpy alone: the web reads it. Runners are imported when a job runs.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ml_core.answers import SUBMITTED_FORMS
 from ml_core.data.roles import (
     ANSWER,
     ANSWERS,
@@ -30,6 +31,7 @@ from ml_core.data.roles import (
     SCORE,
     SUMMARY,
     TAGS,
+    TARGET,
     TARGETS,
     WORDS_ROLE,
     Role,
@@ -48,7 +50,8 @@ class Task:
         truth: columns that only the parent of a job sees.
         answer: the answer kind, see `ml_core.answers`.
         metrics: those computed where nobody asks for others, the main one first.
-        runner: module with `prepare`.
+        runner: module with `prepare`; empty where this site runs no model for the family, and
+            takes predictions alone.
         has_labels: whether a benchmark may name labels, and a submission map its own to them.
         model_tags: pipeline tags of models that can do it, besides the family's own name.
         has_templates: whether a benchmark may say into which sentences its labels are set.
@@ -60,7 +63,7 @@ class Task:
     truth: tuple[Role, ...]
     answer: str
     metrics: tuple[str, ...]
-    runner: str
+    runner: str = ""
     has_labels: bool = False
     model_tags: tuple[str, ...] = ()
     has_templates: bool = False
@@ -80,6 +83,12 @@ class Task:
     def is_generated(self) -> bool:
         """Whether a benchmark may say how texts are generated and compared."""
         return self.answer == "text"
+
+    @property
+    def takes_predictions(self) -> bool:
+        """Whether a file of predictions can be scored: what it says must mean something by itself,
+        so a likelihood that nobody computed here does not count."""
+        return self.answer in SUBMITTED_FORMS
 
     @property
     def known_metrics(self) -> Mapping[str, Metric]:
@@ -235,6 +244,23 @@ TASKS: dict[str, Task] = {
             metrics=("exact_match", "answer_f1"),
             runner="ml_core.evaluate.tasks.generated_text",
             model_tags=("text2text-generation",),
+        ),
+        Task(
+            name="tabular-classification",
+            title="Tabular classification",
+            inputs=(),
+            truth=(LABEL,),
+            answer="scored_label",
+            metrics=("accuracy", "macro_f1", "roc_auc", "log_loss"),
+            has_labels=True,
+        ),
+        Task(
+            name="tabular-regression",
+            title="Tabular regression",
+            inputs=(),
+            truth=(TARGET,),
+            answer="number",
+            metrics=("rmse", "mae", "r2"),
         ),
     )
 }

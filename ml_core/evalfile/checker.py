@@ -1,36 +1,24 @@
-"""The `eval.yaml` of a benchmark data set: parse and check. Declarative only; pure.
-
-The Hub's fields are `name`, `description`, `evaluation_framework` and `tasks` with `id`, `config`
-and `split`. Ours are per task: `name`, `type`, `columns`, `labels`, `templates`, `metrics`,
-`chance`, `baselines`, `dtype`; of families that write texts also `generation` and `comparison`,
-whose fields are those of `GenerationSpec` and `ComparisonSpec` in `ml_core.generation`; of families
-with choices `asking`, which is `AskingSpec` in `ml_core.asking`. An unknown field is an error, so
-that a slip of the pen does not change what is measured without anyone noticing. Which types there
-are, with which columns and metrics, is the table of `ml_core.evaluate.tasks`.
-"""
+"""The rules of the fields of an `eval.yaml`."""
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
-
-import yaml
 
 from ml_core.answers.filters import compile_filters
 from ml_core.asking import AskingSpec
 from ml_core.errors import UserError
+from ml_core.evalfile.spec import Baseline, EvalFile, TaskSpec
+from ml_core.evalfile.submissions import COMPUTED, check_halves, check_submissions
+from ml_core.evalfile.values import Values, join, shown
 from ml_core.evaluate.tasks import TASKS, Task
 from ml_core.generation import REFUSAL, ComparisonSpec, GenerationSpec
 from ml_core.metrics.registry import Metric
-from ml_core.records import RecordError, from_json, to_json
+from ml_core.records import RecordError, from_json
 from ml_core.specs import Dtype
 
-FILE_NAME = "eval.yaml"
-MAX_FILE_BYTES = 64 * 1024
 MAX_TASKS = 20
 MAX_LABELS = 2000
 MAX_BASELINES = 20
@@ -39,8 +27,8 @@ OUR_FRAMEWORK = "modelguild"
 
 T = TypeVar("T")
 
-_TOP_FIELDS = ("name", "description", "evaluation_framework", "tasks")
-_TASK_FIELDS = (
+TOP_FIELDS = ("name", "description", "evaluation_framework", "tasks")
+TASK_FIELDS = (
     "id",
     "name",
     "description",
@@ -57,136 +45,25 @@ _TASK_FIELDS = (
     "comparison",
     "asking",
     "dtype",
+    "submissions",
+    "halves",
 )
-_TASK_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
-_SPLIT = re.compile(r"\w[\w.-]{0,99}\Z")
+TASK_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
+SPLIT = re.compile(r"\w[\w.-]{0,99}\Z")
+RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong and where; the words for `code` are in `evaluation.messages`."""
-
-    where: str
-    code: str
-    params: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A score to compare with that no run of this site measured; shown as claimed."""
-
-    name: str
-    scores: dict[str, float]
-    url: str = ""
-
-
-@dataclass(frozen=True)
-class TaskSpec:
-    """One checked task. `metrics` names the main one first.
-
-    `generation` and `comparison` are of families that write texts, `asking` of those with choices,
-    None elsewhere. `dtype` None is float32.
-    """
-
-    id: str
-    name: str
-    description: str
-    type: str
-    config: str | None
-    split: str
-    columns: dict[str, str]
-    labels: tuple[str, ...] | None
-    metrics: tuple[str, ...]
-    chance: float | None
-    baselines: tuple[Baseline, ...]
-    generation: GenerationSpec | None = None
-    comparison: ComparisonSpec | None = None
-    templates: tuple[str, ...] = ()
-    asking: AskingSpec | None = None
-    dtype: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values; what a family does not have is left out, so that digests stay."""
-        values = asdict(self)
-        for name in ("generation", "comparison", "asking", "dtype"):
-            values.pop(name)
-            if (given := getattr(self, name)) is not None:
-                values[name] = to_json(given)
-        if not self.templates:
-            del values["templates"]
-        values["labels"] = list(self.labels) if self.labels is not None else None
-        values["metrics"] = list(self.metrics)
-        values["baselines"] = [asdict(baseline) for baseline in self.baselines]
-        return values
-
-
-@dataclass(frozen=True)
-class EvalFile:
-    """All that could be read. `tasks` holds only those without a problem."""
-
-    name: str
-    description: str
-    tasks: tuple[TaskSpec, ...]
-    problems: tuple[Problem, ...]
-
-
-def parse(content: bytes) -> EvalFile:
-    """The file's tasks and its problems. Never raises for anything in `content`."""
-    if len(content) > MAX_FILE_BYTES:
-        return _unreadable(Problem("", "too_large", {"limit": MAX_FILE_BYTES}))
-    try:
-        data = yaml.load(content.decode("utf-8"), Loader=_PlainLoader)  # noqa: S506  (safe subclass)
-    except UnicodeDecodeError:
-        return _unreadable(Problem("", "not_utf8"))
-    except yaml.YAMLError as error:
-        return _unreadable(_yaml_problem(error))
-    except (RecursionError, ValueError, OverflowError):
-        return _unreadable(Problem("", "not_yaml", {"line": 1, "problem": "nested too deeply"}))
-    if not isinstance(data, dict):
-        return _unreadable(Problem("", "not_mapping"))
-    return _Checker().check_file(data)
-
-
-def _unreadable(problem: Problem) -> EvalFile:
-    return EvalFile("", "", (), (problem,))
-
-
-def _yaml_problem(error: yaml.YAMLError) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    text = getattr(error, "problem", None) or "cannot be read"
-    return Problem("", "not_yaml", {"line": mark.line + 1 if mark else 1, "problem": str(text)})
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few of them unfold to gigabytes, and nobody needs them here."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed here", mark)
-        return super().compose_node(parent, index)
-
-
-class _Checker:
-    """Collects problems while it reads; each method answers the checked value or None."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-
-    def add(self, where: str, code: str, **params: Any) -> None:
-        self.problems.append(Problem(where, code, params))
+class Checker(Values):
+    """The whole file; what is wrong with one task leaves the others as they are."""
 
     def check_file(self, data: dict[Any, Any]) -> EvalFile:
         framework = data.get("evaluation_framework", OUR_FRAMEWORK)
         name = self.text(data, "name", "name", limit=150) or ""
         description = self.text(data, "description", "description", limit=5000) or ""
         if framework != OUR_FRAMEWORK:
-            self.add("evaluation_framework", "other_framework", framework=_shown(framework))
+            self.add("evaluation_framework", "other_framework", framework=shown(framework))
             return EvalFile(name, description, (), tuple(self.problems))
-        self.known(data, _TOP_FIELDS, "")
+        self.known(data, TOP_FIELDS, "")
         tasks = data.get("tasks")
         if not isinstance(tasks, list) or not tasks:
             self.add("tasks", "no_tasks")
@@ -212,12 +89,12 @@ class _Checker:
             self.add(where, "not_mapping_here")
             return None
         before = len(self.problems)
-        self.known(item, _TASK_FIELDS, where)
+        self.known(item, TASK_FIELDS, where)
         task_type = self.choice(item, "type", where, tuple(TASKS))
         family = TASKS[task_type] if task_type else None
-        task_id = self.matching(item, "id", where, _TASK_ID, required=True)
-        config = self.matching(item, "config", where, _SPLIT, required=False)
-        split = self.matching(item, "split", where, _SPLIT, required=True)
+        task_id = self.matching(item, "id", where, TASK_ID, required=True)
+        config = self.matching(item, "config", where, SPLIT, required=False)
+        split = self.matching(item, "split", where, SPLIT, required=True)
         name = self.text(item, "name", f"{where}.name", limit=150)
         description = self.text(item, "description", f"{where}.description", limit=5000)
         columns = self.columns(item.get("columns"), f"{where}.columns", family)
@@ -232,6 +109,8 @@ class _Checker:
         asking = self.asking(item, where, family)
         is_plain = item.get("dtype") is None
         dtype = None if is_plain else self.choice(item, "dtype", where, get_args(Dtype))
+        submissions = check_submissions(self, item.get("submissions"), where, family)
+        halves = check_halves(self, item.get("halves"), f"{where}.halves")
         if len(self.problems) > before or not (task_type and task_id and split):
             return None
         return TaskSpec(
@@ -251,6 +130,8 @@ class _Checker:
             templates=templates,
             asking=asking,
             dtype=dtype,
+            submissions=submissions,
+            halves=halves,
         )
 
     def text_settings(
@@ -261,7 +142,7 @@ class _Checker:
             for key in ("generation", "comparison"):
                 if item.get(key) is not None:
                     name = family.name if family else ""
-                    self.add(_join(where, key), "no_texts_here", type=name)
+                    self.add(join(where, key), "no_texts_here", type=name)
             return None, None
         return (
             self.settings(item.get("generation"), f"{where}.generation", read_generation, family),
@@ -289,57 +170,10 @@ class _Checker:
             return read(value or {}, family)
         except RecordError as error:
             problem = str(error).removeprefix(f"{error.path}: ")
-            self.add(_join(where, error.path), "bad_setting", problem=problem)
+            self.add(join(where, error.path), "bad_setting", problem=problem)
         except UserError as error:
             problem = error.message.removeprefix(REFUSAL)
             self.add(where, "bad_setting", problem=problem)
-        return None
-
-    def known(self, data: dict[Any, Any], names: tuple[str, ...], where: str) -> None:
-        for key in data:
-            if key not in names:
-                close = difflib.get_close_matches(str(key), names, n=1)
-                self.add(
-                    _join(where, _shown(key)), "unknown_field", suggestion=close[0] if close else ""
-                )
-
-    def text(self, data: dict[Any, Any], key: str, where: str, *, limit: int) -> str | None:
-        value = data.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            self.add(where, "not_text")
-            return None
-        if len(value) > limit:
-            self.add(where, "too_long", limit=limit)
-            return None
-        return " ".join(value.split()) if limit <= 150 else value.strip()
-
-    def matching(
-        self, data: dict[Any, Any], key: str, where: str, form: re.Pattern[str], *, required: bool
-    ) -> str | None:
-        value = data.get(key)
-        if value is None:
-            if required:
-                self.add(_join(where, key), "missing")
-            return None
-        if not isinstance(value, str) or not form.match(value) or ".." in value:
-            self.add(_join(where, key), "bad_name", value=_shown(value))
-            return None
-        return value
-
-    def choice(
-        self, data: dict[Any, Any], key: str, where: str, choices: tuple[str, ...]
-    ) -> str | None:
-        value = data.get(key)
-        if value is None:
-            self.add(_join(where, key), "missing_choice", choices=", ".join(choices))
-        elif value not in choices:
-            self.add(
-                _join(where, key), "not_a_choice", value=_shown(value), choices=", ".join(choices)
-            )
-        else:
-            return str(value)
         return None
 
     def columns(self, value: Any, where: str, family: Task | None) -> dict[str, str]:
@@ -355,7 +189,7 @@ class _Checker:
         self.known(value, roles, where)
         for role, column in value.items():
             if not isinstance(column, str) or not column or len(column) > 200:
-                self.add(_join(where, _shown(role)), "not_text")
+                self.add(join(where, shown(role)), "not_text")
         return defaults | {k: v for k, v in value.items() if k in roles and isinstance(v, str)}
 
     def labels(self, value: Any, where: str, family: Task | None) -> tuple[str, ...] | None:
@@ -372,7 +206,7 @@ class _Checker:
             return None
         for i, name in enumerate(value):
             if not isinstance(name, str) or not name or len(name) > 200:
-                self.add(f"{where}[{i}]", "label_not_text", value=_shown(name))
+                self.add(f"{where}[{i}]", "label_not_text", value=shown(name))
                 return None
         if len(set(value)) < len(value):
             self.add(where, "label_twice")
@@ -405,22 +239,10 @@ class _Checker:
             return ()
         for i, name in enumerate(value):
             if name not in known:
-                shown = _shown(name)
-                self.add(f"{where}[{i}]", "not_a_choice", value=shown, choices=", ".join(known))
+                strange = shown(name)
+                self.add(f"{where}[{i}]", "not_a_choice", value=strange, choices=", ".join(known))
         names = [name for name in value if name in known]
         return tuple(dict.fromkeys(names))
-
-    def value_of(self, metric: Metric | None, value: Any, where: str) -> float | None:
-        """A number that the metric can take, a share where there is none."""
-        if value is None:
-            return None
-        low, high = (0.0, 1.0) if metric is None else (metric.low, metric.high)
-        is_within = _is_number(value) and (low is None or value >= low)
-        if not is_within or (high is not None and value > high):
-            code = "not_a_share" if (low, high) == (0.0, 1.0) else "not_a_value"
-            self.add(where, code, value=_shown(value), metric=metric.name if metric else "")
-            return None
-        return float(value)
 
     def baselines(
         self, value: Any, where: str, metrics: Mapping[str, Metric]
@@ -437,18 +259,22 @@ class _Checker:
         if not isinstance(item, dict):
             self.add(where, "not_mapping_here")
             return None
-        self.known(item, ("name", "url", *metrics), where)
+        self.known(item, ("name", "url", "run", "computed", *metrics), where)
         name = self.text(item, "name", f"{where}.name", limit=150)
         url = self.text(item, "url", f"{where}.url", limit=500) or ""
         given = {name: metric for name, metric in metrics.items() if name in item}
         scores = {n: self.value_of(m, item[n], f"{where}.{n}") for n, m in given.items()}
-        if not name or not scores:
+        run = self.matching(item, "run", where, RUN_ID, required=False) or ""
+        computed = self.choice(item, "computed", where, COMPUTED) if "computed" in item else ""
+        n_sources = bool(scores) + bool(run) + bool(computed)
+        if not name or n_sources != 1:
             self.add(where, "baseline_incomplete")
             return None
         if url and not re.match(r"https?://[^\s\"'<>]+\Z", url):
             self.add(f"{where}.url", "bad_url")
             return None
-        return Baseline(name, {m: s for m, s in scores.items() if s is not None}, url)
+        known = {m: s for m, s in scores.items() if s is not None}
+        return Baseline(name, known, url, run, computed or "")
 
 
 def read_generation(value: Any, family: Task) -> GenerationSpec:
@@ -466,19 +292,3 @@ def read_comparison(value: Any, _family: Task) -> ComparisonSpec:
     spec = from_json(ComparisonSpec, value)
     compile_filters(spec.filters)
     return spec
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _shown(value: Any) -> str:
-    """`value` short enough to be shown in a message."""
-    if isinstance(value, (dict, list)):
-        return type(value).__name__
-    text = str(value)
-    return text if len(text) <= 60 else text[:59] + "…"
