@@ -108,7 +108,7 @@ def _checked(table: pa.Table, item_ids: tuple[str, ...], labels: tuple[str, ...]
 
 
 def _probabilities(column: pa.ChunkedArray, index: Ints, width: int) -> NDArray[np.float32]:
-    """Dense rows; a predicted item must have `width` finite values, its prediction the largest."""
+    """Dense rows; a predicted item has `width` finite values, its prediction among the largest."""
     answered = index != MISSING
     rows = np.full((len(index), width), np.nan, dtype=np.float32)
     lists = column.filter(pa.array(answered)).cast(SCHEMA.field("probabilities").type)
@@ -120,7 +120,8 @@ def _probabilities(column: pa.ChunkedArray, index: Ints, width: int) -> NDArray[
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(-1, width)
     if not np.isfinite(values).all():
         raise ValueError("a probability is no number")
-    if (values.argmax(axis=1) != index[answered]).any():
-        raise ValueError("a prediction is not the label of the largest probability")
+    chosen = np.take_along_axis(values, index[answered][:, None], axis=1)[:, 0]
+    if (chosen < values.max(axis=1, initial=0)).any():
+        raise ValueError("a prediction is not a label of the largest probability")
     rows[answered] = values
     return rows

@@ -138,8 +138,8 @@ def _labels(rows: Sequence[Row], items: Items, spec: EvaluationSpec) -> Predicti
         index[at] = number
         if is_sure:
             probabilities[at] = _probabilities(row, labels)
-            if int(probabilities[at].argmax()) != number:
-                problem = "do not name the predicted label as the likeliest (of equals the first)"
+            if probabilities[at, number] < probabilities[at].max():
+                problem = "do not name the predicted label as the likeliest"
                 raise bad_value(row, "probabilities", problem)
     return Predictions(items.item_ids, labels, index, probabilities, *_plain(items))
 

@@ -284,7 +284,7 @@ def rows(**change):
         (rows(probabilities=[[0.75, 0.25], [0.25]]), "another number"),
         (rows(probabilities=[[0.75, 0.25], None]), "another number"),
         (rows(probabilities=[[0.75, 0.25], [0.25, float("nan")]]), "no number"),
-        (rows(probabilities=[[0.75, 0.25], [0.75, 0.25]]), "not the label of the largest"),
+        (rows(probabilities=[[0.75, 0.25], [0.75, 0.25]]), "not a label of the largest"),
         (rows().drop_columns(["error"]), "other columns"),
         (rows().append_column("x", pa.array([1, 2])), "other columns"),
         (rows().set_column(1, "prediction", pa.array([0, 1])), "no label"),

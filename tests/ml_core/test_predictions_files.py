@@ -75,6 +75,7 @@ GOOD_FILES = [
     ("p.parquet", parquet({"item_id": ["a", "b", "c"], "prediction": ["no"] * 3}), "mood"),
     ("p.csv", CELLS + b'a,yes,"[0.1,0.9]"\nb,no,"{""no"":1,""yes"":0}"\nc,yes,"[0,1]"', "mood"),
     ("p.csv", b"item_id,prediction\na,1\nb,2.5\nc,-1e3\n", "price"),
+    ("p.csv", CELLS + b'a,yes,"[0.5,0.5]"\nb,no,"[0.5,0.5]"\nc,yes,"[0,1]"', "mood"),
 ]  # fmt: skip
 
 
@@ -233,6 +234,14 @@ def test_tabular_regression_scores_as_scikit_learn_does(tmp_path: Path) -> None:
     }
     assert {m.name: m.value for m in found.scores.metrics} == pytest.approx(expected, rel=1e-9)
     assert all(m.se > 0 for m in found.scores.metrics)
+
+
+def test_of_two_likeliest_labels_the_one_that_is_named_counts(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("item_id,label\n1,a\n2,b\n")
+    rows = 'item_id,prediction,probabilities\n1,a,"[0.5,0.5]"\n2,b,"[0.5,0.5]"\n'
+    (tmp_path / "p.csv").write_text(rows)
+    found = scored("tabular-classification", tmp_path / "d.csv", tmp_path / "p.csv")
+    assert [m.value for m in found.scores.metrics][:3] == [1, 1, 0.5]
 
 
 def test_without_probabilities_what_needs_them_has_no_value(tmp_path: Path) -> None:
