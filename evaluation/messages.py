@@ -169,7 +169,7 @@ RUN_ERRORS: dict[str, _Words] = {
         _MEND_FILE,
     ),
     "predictions_value": _Words(
-        _("%(place)s, column “%(column)s”: %(value)s cannot be used; it %(problem)s."), _MEND_FILE
+        _("%(place)s, column “%(column)s”: %(value)s cannot be used (%(problem)s)."), _MEND_FILE
     ),
     "predictions_unknown_item": _Words(
         _("%(place)s: the benchmark has no item “%(item_id)s”."), _MEND_FILE

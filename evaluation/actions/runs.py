@@ -77,8 +77,7 @@ def start_run(
 
     Raises:
         RevisionNotFound: the model has no such revision.
-        InvalidInput: the model repository or the label map cannot be used, or the model is too
-            large for every pool.
+        InvalidInput: the label map cannot be used, or the model is too large for every pool.
         Conflict: a run of that commit with another label map is under way.
         RunLimitReached: the user has started as many as allowed within a day.
         SubmissionsClosed, SubmissionLimitReached: the benchmark's own rules.
@@ -100,8 +99,7 @@ def start_run(
     }
     if not is_dry_run and (active := _active_run(wanted)) is not None:
         return _joined(active, label_map)
-    need = evaluation_need(model=model_repo, commit=commit, task=version.spec)
-    place = assign_pool(spec, need)
+    place = _pool_for(spec, wanted)
     check_start(acting_user, is_dry_run=is_dry_run)
     height = commit_height(git, commit)
     submitter = submitter_of(acting_user, model_repo)
@@ -198,6 +196,13 @@ def error_fields(
         "error_message": message,
         "error_details": details or {},
     }
+
+
+def _pool_for(spec: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a run that waits where the model of `wanted` has room. Raises InvalidInput."""
+    model, task = wanted["model_repo"], wanted["benchmark_version"].spec
+    need = evaluation_need(model=model, commit=wanted["model_commit"], task=task)
+    return assign_pool(spec, need)
 
 
 def _active_run(wanted: dict[str, Any]) -> Run | None:

@@ -40,14 +40,14 @@ from ml_core.answers.kind import Answered
 from ml_core.assessment import assess
 from ml_core.data.rows import open_plain_file, sha256_of
 from ml_core.errors import CoreError
+from ml_core.evalfile import Halves
+from ml_core.evalfile.submissions import PRIVATE, PUBLIC
 from ml_core.evaluate.evaluation import (
     PREDICTIONS_FILE,
     RESULT_FILE,
     refuse_too_many_errors,
     setting_of,
 )
-from ml_core.evalfile import Halves
-from ml_core.evalfile.submissions import PRIVATE, PUBLIC
 from ml_core.records import from_json, to_json
 from ml_core.results import Confusion, EvaluationResult, MetricSlices, Scores
 
