@@ -14,6 +14,7 @@ from hub.access import (
     get_namespace_for_create,
     get_repo_for_proposal,
     get_repo_for_read,
+    get_repo_for_write,
     level_of,
     may_read_contents,
 )
@@ -141,12 +142,24 @@ def require_may_publish(actor: Actor, target: Target, *, base: Repo) -> None:
     namespace, slash, name = target.repo.partition("/")
     if not slash or "/" in name:
         raise InvalidInput("Name the result “namespace/name”.")
-    if target.kind == "pull_request":
-        repo = get_repo_for_proposal(actor, "model", namespace, name)
-        require_room(repo.namespace, base.size_bytes or 0)
+    if target.kind != "repo":
+        take = get_repo_for_write if target.kind == "commit" else get_repo_for_proposal
+        require_room(take(actor, "model", namespace, name).namespace, base.size_bytes or 0)
         return
     validate_repo_name(name)
     require_room(get_namespace_for_create(actor, namespace), base.size_bytes or 0)
+
+
+def find_benchmark_to_run(actor: Actor, benchmark_id: str) -> Benchmark | None:
+    """The benchmark of that id, if `actor` may run on its data; None for an empty id.
+
+    Raises: as `find_benchmark` and `require_may_run_on`.
+    """
+    if not benchmark_id:
+        return None
+    benchmark = find_benchmark(actor, benchmark_id)
+    require_may_run_on(actor, benchmark)
+    return benchmark
 
 
 def require_may_run_on(actor: Actor, benchmark: Benchmark) -> None:

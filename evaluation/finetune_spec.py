@@ -22,9 +22,10 @@ MAX_TEXT_LENGTH = 8192
 
 @dataclass(frozen=True)
 class Target:
-    """Where the result goes: a new repository, or a pull request on one that is there."""
+    """Where the result goes: a new repository, a pull request on one that is there, or a commit to
+    it."""
 
-    kind: Literal["repo", "pull_request"]
+    kind: Literal["repo", "pull_request", "commit"]
     repo: str
     is_private: bool = True
 

@@ -111,7 +111,10 @@ RUN_ERRORS: dict[str, _Words] = {
     ),
     "unsafe_format": _Words(
         _("The weights are in a format that can hide programs (pickle), so we do not open them."),
-        _("Save them as safetensors: model.save_pretrained(folder), then push again."),
+        _(
+            "Choose “Convert” on the model's page: it makes safetensors of them, apart from"
+            " everything else. Or save them with model.save_pretrained(folder) and push again."
+        ),
     ),
     "weights_missing": _Words(
         _("The repository has no weights, or the model's weights are incomplete."),
@@ -127,15 +130,30 @@ RUN_ERRORS: dict[str, _Words] = {
     ),
     "adapter_only": _Words(
         _("This is an adapter without its base model."),
-        _("Merge it into the base (merge_and_unload) and push the result."),
+        _("Name the base in adapter_config.json, or choose “Convert” to merge it into its base."),
+    ),
+    "adapter_invalid": _Words(
+        _("The adapter does not fit its base, or is of a kind that cannot be loaded here."),
+        _("Look at the details. Merged into its base by its owner, it is a model like any other."),
+    ),
+    "nothing_to_convert": _Words(
+        _("The repository holds nothing that this conversion could take."),
+        _("Choose another conversion, or look whether the files lie at the top level."),
+    ),
+    "parity_failed": _Words(
+        _("The converted model does not answer as the original does, so it was thrown away."),
+        _("The details say by how much. Nothing was published."),
     ),
     "model_too_large": _Words(
         _("The model is larger than this site evaluates."),
         _("Ask the operator for a larger worker, or submit a smaller model."),
     ),
     "unsupported_model": _Words(
-        _("This kind of model does not do the benchmark's task."),
-        _("Push a model with the right head, such as one of AutoModelForSequenceClassification."),
+        _("This kind of model does not do what was asked."),
+        _(
+            "A benchmark needs a model with the right head, such as one of"
+            " AutoModelForSequenceClassification; GGUF files become one by “Convert”."
+        ),
     ),
     "unsupported_quantization": _Words(
         _("The model is quantised in a way that the worker cannot load."),

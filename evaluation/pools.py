@@ -28,6 +28,8 @@ TRAINING_COPIES = 4
 """Weights, gradients and the two moments of AdamW, each in float32."""
 ADAPTER_COPIES = 1.3
 """Of a training whose weights stay as they are."""
+CONVERSION_COPIES = 2.5
+"""Before and after, and what the exporter holds."""
 BYTES_OF_DTYPE = {"float32": 4, "bfloat16": 2, "float16": 2}
 HEAVY_PARAMETERS = 1_000_000_000
 """From here on evaluating takes a CPU hours."""
@@ -108,6 +110,14 @@ def evaluation_need(*, model: Repo, commit: str, task: Mapping[str, Any]) -> Nee
     size = parameters * BYTES_OF_DTYPE.get(task.get("dtype", "float32"), 4)
     least = HEAVY_WRITING if task["type"] in WRITING_TASKS else HEAVY_PARAMETERS
     return Need(round(JOB_BYTES + READING_FACTOR * size), parameters >= least)
+
+
+def conversion_need(*, model: Repo, commit: str) -> Need:
+    """Of converting: the model and its outcome stand side by side in float32."""
+    parameters = known_parameters(model, commit)
+    if parameters is None:
+        return Need()
+    return Need(round(JOB_BYTES + CONVERSION_COPIES * 4 * parameters))
 
 
 def training_need(*, base: Repo, commit: str, method: str) -> Need:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from evaluation.bases import Base
 from evaluation.models import BenchmarkVersion
 from hub.models import Repo
 
@@ -35,16 +36,18 @@ def build_spec(
     model_commit: str,
     version: BenchmarkVersion,
     label_map: dict[str, str | None] | None = None,
+    base: Base | None = None,
 ) -> dict[str, Any]:
     """The spec of an evaluation, as JSON values.
 
-    Shape: `version`, `model{repo, commit}`, `benchmark{id, version, spec_digest}`,
-    `dataset{repo, commit}`, `task` (see `ml_core.evalfile`), `label_map`, `engine{dtype, device,
-    seed}`, `limits{wall_s, memory_bytes}`.
+    Shape: `version`, `model{repo, commit}`, for an adapter `base{repo, commit}`, `benchmark{id,
+    version, spec_digest}`, `dataset{repo, commit}`, `task` (see `ml_core.evalfile`), `label_map`,
+    `engine{dtype, device, seed}`, `limits{wall_s, memory_bytes}`.
     """
     return {
         "version": SPEC_VERSION,
         "model": {"repo": model_repo.full_name, "commit": model_commit},
+        **({"base": base.to_json()} if base else {}),
         **_measured(version),
         "label_map": label_map,
     }

@@ -132,7 +132,9 @@ def require_free_target(target: Target, *, but: Run | None = None) -> None:
     if Repo.objects.named(RepoType.MODEL, namespace, name).exists():
         raise Conflict(f"There is already a model {target.repo}. Choose another name.")
     on_the_way = Run.objects.filter(
-        kind=RunKind.FINETUNE, spec__output__repo__iexact=target.repo, spec__output__kind="repo"
+        kind__in=(RunKind.FINETUNE, RunKind.CONVERT),
+        spec__output__repo__iexact=target.repo,
+        spec__output__kind="repo",
     )
     if but is not None:
         on_the_way = on_the_way.exclude(pk=but.pk)

@@ -13,9 +13,13 @@ def place_run(*, run: Run) -> LeaderboardEntry | None:
     """Puts a finished `run` on its board, unless a newer commit of the model stands there.
 
     Part of the caller's transaction. A dry run goes on no board, nor a run of a commit outside the
-    default branch, such as that of an open pull request, nor one that measures no benchmark.
+    default branch, such as that of an open pull request, nor one that measures no benchmark, nor
+    one on a private base of somebody else's, of which the board would tell.
     """
     if run.benchmark_version is None or run.is_dry_run:
+        return None
+    base = run.base_repo
+    if base is not None and base.is_private and base.namespace_id != run.model.namespace_id:
         return None
     if run.system is None and run.model_height is None:
         return None

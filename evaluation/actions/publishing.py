@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from evaluation.actions.runs import note_run, ring_to_publish
 from evaluation.errors import NothingToPublish
-from evaluation.models import Output, OutputState, Run
-from hub.access import get_namespace_for_create, get_repo_for_proposal
+from evaluation.models import Output, OutputState, Run, RunKind
+from hub.access import get_namespace_for_create, get_repo_for_proposal, get_repo_for_write
 from hub.actions.blobs import register_blob
 from hub.actions.commits import AddLarge, Change, CommitResult, commit_files, propose_files
 from hub.actions.repos import DEFAULT_BRANCH, create_repo
@@ -39,6 +39,7 @@ PAUSES_S = (0, 60, 600, 3600)
 """Before each try after a fault of ours; the last one is repeated."""
 _LARGE = (".safetensors", ".model", ".onnx")
 _SOURCES_LOOKED_AT = 50
+CARD = "README.md"
 
 
 def publish_output(*, run: Run) -> Output:
@@ -88,7 +89,7 @@ def ask_to_publish(*, run: Run, target: dict[str, Any] | None, acting_user: User
         if not changed:
             raise NothingToPublish
         if target is not None:
-            spec = {**run.spec, "output": target}
+            spec = {**run.spec, "output": {**target, "title": run.spec["output"]["title"]}}
             Run.objects.filter(pk=run.pk).update(spec=spec)
         note_run("run.publish_again", run, acting_user)
         ring_to_publish(run)
@@ -116,6 +117,8 @@ def _publish(run: Run, output: Output) -> tuple[Repo, CommitResult]:
     namespace, _, name = wanted["repo"].partition("/")
     if wanted["kind"] == "pull_request":
         repo = get_repo_for_proposal(actor, RepoType.MODEL, namespace, name)
+    elif wanted["kind"] == "commit":
+        repo = get_repo_for_write(actor, RepoType.MODEL, namespace, name)
     else:
         repo = _own_repo(run, actor, namespace, name, is_private=wanted["is_private"])
     if (done := _already_there(repo, run)) is not None:
@@ -150,13 +153,24 @@ def _own_repo(run: Run, actor: Actor, namespace: str, name: str, *, is_private: 
 def _changes(repo: Repo, run: Run, output: Output) -> Iterator[Change]:
     for file in output.files:
         path, key = file["path"], f"{output.folder}/{file['path']}"
+        if path == CARD and _has_a_newer_card(repo, run):
+            continue
         is_large = path.endswith(_LARGE) or file["size_bytes"] > settings.MAX_REGULAR_FILE_BYTES
         if is_large:
             register_blob(repo=repo, received=_received(key, file))
             yield AddLarge(path, file["sha256"], file["size_bytes"])
         else:
             content = store().read(key)
-            yield AddFile(path, _with_source(content, run) if path == "README.md" else content)
+            yield AddFile(path, _with_source(content, run) if path == CARD else content)
+
+
+def _has_a_newer_card(repo: Repo, run: Run) -> bool:
+    """Whether somebody has changed the card to which a conversion has added its section."""
+    if run.kind != RunKind.CONVERT or run.spec["output"]["kind"] == "repo":
+        return False
+    git = git_of(repo)
+    head = git.entries(git.resolve(DEFAULT_BRANCH), [CARD])
+    return [e.oid for e in head] != [e.oid for e in git.entries(run.model_commit, [CARD])]
 
 
 def _received(key: str, file: dict[str, Any]) -> Received:
@@ -188,7 +202,8 @@ class _Chunks:
 def _with_source(card: bytes, run: Run) -> bytes:
     """The card with the address of the run, where record and curves are."""
     url = f"{base_url()}{run.url_path}"
-    return card.rstrip() + f"\n\nTrained on this site: [run and signed record]({url}).\n".encode()
+    made = "Converted" if run.kind == RunKind.CONVERT else "Trained"
+    return card.rstrip() + f"\n\n{made} on this site: [run and signed record]({url}).\n".encode()
 
 
 def _trailer(run: Run) -> str:
@@ -201,11 +216,13 @@ def _already_there(repo: Repo, run: Run) -> CommitResult | None:
     if output.tries <= 1:
         return None
     git = git_of(repo)
-    heads = [DEFAULT_BRANCH]
+    heads, depth = [DEFAULT_BRANCH], 1
+    if run.spec["output"]["kind"] == "commit":
+        depth = _SOURCES_LOOKED_AT  # others may have committed since
     if run.spec["output"]["kind"] == "pull_request":
         heads = [ref.full_name for ref in git.pull_refs()[-_SOURCES_LOOKED_AT:]]
     for name in heads:
-        for commit in git.log(git.resolve(name), limit=1):
+        for commit in git.log(git.resolve(name), limit=depth):
             if _trailer(run) in commit.message:
                 number = int(name.rpartition("/")[2]) if name.startswith("refs/pr/") else None
                 parent = commit.parents[0] if commit.parents else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -52,6 +52,8 @@ class Measured:
     """`metrics`, the main one first, `per_class`, `slices` and `calibration`."""
     samples: SampleFile
     worker: dict[str, Any]
+    base_files: dict[str, str] = field(default_factory=dict)
+    """Of an adapter's base."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,14 @@ def _subject(spec: dict[str, Any], measured: Measured) -> dict[str, Any]:
             "format": "safetensors",
             "remote_code": False,
             **measured.model,
+            **({"base": {**spec["base"], "files": measured.base_files}} if "base" in spec else {}),
         }
     }
 
 
 def build_dry_record(*, run: Run, created: str) -> dict[str, Any]:
     """What is kept of a dry run: that this would have been accepted, and no score."""
-    kept = ("model", "predictions", "benchmark", "dataset")
+    kept = ("model", "base", "predictions", "benchmark", "dataset")
     return {
         "schema": DRY_SCHEMA,
         "record_id": str(run.pk),

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from evaluation.bases import Base
 from evaluation.errors import RunClosed, RunLimitReached
 from evaluation.limits import require_allowance, submitter_of
 from evaluation.models import (
@@ -68,17 +69,17 @@ def start_run(
     label_map: dict[str, str | None] | None = None,
     priority: Priority = Priority.NORMAL,
     is_dry_run: bool = False,
+    base: Base | None = None,
 ) -> Started:
     """A queued run of the model at `revision`, frozen to commits; the caller has checked access.
 
-    Asking twice does no work twice: a run of the same commit on the same version that is still
-    under way is returned, whoever started it. All who may start one may also see it. A dry run is
-    always new: it is seen by its owner alone.
+    Asking twice does no work twice: a run of the same commit that is still under way is returned,
+    whoever started it; all who may start one may see it. A dry run is new, and its owner's alone.
 
     Raises:
         RevisionNotFound: the model has no such revision.
         InvalidInput: the label map cannot be used, or the model is too large for every pool.
-        Conflict: a run of that commit with another label map is under way.
+        Conflict: a run of that commit with another label map or base is under way.
         RunLimitReached: the user has started as many as allowed within a day.
         SubmissionsClosed, SubmissionLimitReached: the benchmark's own rules.
     """
@@ -87,7 +88,7 @@ def start_run(
     git = git_of(model_repo)
     commit = git.resolve(revision or DEFAULT_BRANCH)
     spec = build_spec(
-        model_repo=model_repo, model_commit=commit, version=version, label_map=label_map
+        model_repo=model_repo, model_commit=commit, version=version, label_map=label_map, base=base
     )
     wanted = {
         "kind": RunKind.EVALUATE,
@@ -98,8 +99,8 @@ def start_run(
         "is_dry_run": is_dry_run,
     }
     if not is_dry_run and (active := _active_run(wanted)) is not None:
-        return _joined(active, label_map)
-    place = _pool_for(spec, wanted)
+        return _joined(active, spec)
+    place = _pool_for(spec, base or Base(model_repo, commit), version)
     check_start(acting_user, is_dry_run=is_dry_run)
     height = commit_height(git, commit)
     submitter = submitter_of(acting_user, model_repo)
@@ -110,14 +111,14 @@ def start_run(
             run = Run.objects.create(
                 **wanted, **place, owner=acting_user, submitter=submitter, priority=priority,
                 spec=spec | {"dry_run": True} if is_dry_run else spec, model_height=height,
+                base_repo=base.repo if base else None,
             )  # fmt: skip
             note_run("run.started", run, acting_user)
             ring_for(run)
     except IntegrityError:
-        active = _active_run(wanted)
-        if active is None:
+        if (active := _active_run(wanted)) is None:
             raise
-        return _joined(active, label_map)
+        return _joined(active, spec)
     return Started(run, is_new=True)
 
 
@@ -198,10 +199,9 @@ def error_fields(
     }
 
 
-def _pool_for(spec: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a run that waits where the model of `wanted` has room. Raises InvalidInput."""
-    model, task = wanted["model_repo"], wanted["benchmark_version"].spec
-    need = evaluation_need(model=model, commit=wanted["model_commit"], task=task)
+def _pool_for(spec: dict[str, Any], weights: Base, version: BenchmarkVersion) -> dict[str, Any]:
+    """The fields of a run that waits where the weights have room. Raises InvalidInput."""
+    need = evaluation_need(model=weights.repo, commit=weights.commit, task=version.spec)
     return assign_pool(spec, need)
 
 
@@ -209,12 +209,13 @@ def _active_run(wanted: dict[str, Any]) -> Run | None:
     return Run.objects.with_names().filter(**wanted, state__in=ACTIVE).first()
 
 
-def _joined(active: Run, label_map: dict[str, str | None] | None) -> Started:
-    if active.spec.get("label_map") != label_map:
-        raise Conflict(
-            "This commit is already under way on this benchmark with another label map. "
-            "Wait for that run to end, or cancel it."
-        )
+def _joined(active: Run, spec: dict[str, Any]) -> Started:
+    for name, words in {"label_map": "label map", "base": "base"}.items():
+        if active.spec.get(name) != spec.get(name):
+            raise Conflict(
+                f"This commit is already under way on this benchmark with another {words}. "
+                "Wait for that run to end, or cancel it."
+            )
     return Started(active, is_new=False)
 
 

@@ -46,6 +46,13 @@ class StartRunIn(serializers.Serializer[Any]):
         default="normal",
         help_text="Among your own runs that wait; it does not move those of others.",
     )
+    base = serializers.CharField(
+        max_length=200,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Of an adapter: “namespace/name” of its base. Left out, its config names it.",
+    )
 
 
 class SubmitIn(serializers.Serializer[Any]):
@@ -244,6 +251,12 @@ class RunOut(serializers.Serializer[Run]):
         default=None,
         allow_null=True,
         help_text="The data set that the run reads.",
+    )
+    base = serializers.CharField(
+        source="base_repo.full_name",
+        default=None,
+        allow_null=True,
+        help_text="Of an adapter: the model that it is loaded on.",
     )
     benchmark = serializers.CharField(
         source="benchmark_version.benchmark.full_id",

@@ -3,7 +3,13 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from evaluation.api import finetunes, schema, submissions, views  # noqa: F401  (schema registers itself)
+from evaluation.api import (
+    conversions,
+    finetunes,
+    schema,  # noqa: F401  (it registers itself)
+    submissions,
+    views,
+)
 
 _BOARD = "<name:namespace>/<name:name>/<name:task_id>"
 
@@ -29,6 +35,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/publish", finetunes.RunPublish.as_view(), name="api_run_publish"),
     path("finetunes", finetunes.FinetuneList.as_view(), name="api_finetunes"),
     path("finetunes/price", finetunes.FinetunePrice.as_view(), name="api_finetune_price"),
+    path("conversions", conversions.ConversionList.as_view(), name="api_conversions"),
     path("runs/<uuid:run_id>/verify", views.RunVerify.as_view(), name="api_run_verify"),
     path("eval-schema", submissions.EvalSchema.as_view(), name="api_eval_schema"),
     path("instance-key", views.InstanceKey.as_view(), name="instance_key"),

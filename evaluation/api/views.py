@@ -16,6 +16,7 @@ from evaluation import access, comparisons, downloads
 from evaluation.actions import runs as run_actions
 from evaluation.actions.records import instance_key, record_document, verify_run
 from evaluation.api import serializers as forms
+from evaluation.bases import find_base
 from evaluation.boards import board_csv
 from evaluation.errors import NotFinished
 from evaluation.lists import benchmark_list, run_page, version_of
@@ -25,6 +26,7 @@ from evaluation.slow_comparisons import wait_for
 from hub.access import get_repo_for_read
 from hub.auth import actor_of
 from hub.errors import InvalidInput
+from hub.site import git_of
 
 _SEARCH = OpenApiParameter("search", str, description="Words of name or data set.")
 _TYPE = OpenApiParameter("type", str, description="Task, such as text-classification.")
@@ -122,14 +124,16 @@ class RunList(APIView):
         benchmark = access.find_benchmark(actor, data["benchmark"])
         access.require_may_run_on(actor, benchmark)
         assert benchmark.current is not None
+        commit = git_of(model).resolve(data["revision"] or "main")
         started = run_actions.start_run(
             model_repo=model,
             version=benchmark.current,
             acting_user=actor.require_user(),
-            revision=data["revision"],
+            revision=commit,
             label_map=data["label_map"],
             priority=Priority[data["priority"].upper()],
             is_dry_run=data["dry_run"],
+            base=find_base(actor, model, commit, data["base"]),
         )
         run = access.get_run_for_read(actor, started.run.pk)
         body = forms.RunOut(run, context={"actor": actor, "with_queue": True}).data

@@ -19,6 +19,7 @@ from hub.models import AccessToken, Namespace, Repo, User
 class RunKind(models.TextChoices):
     EVALUATE = "evaluate", _("Evaluation")
     FINETUNE = "finetune", _("Fine-tuning")
+    CONVERT = "convert", _("Conversion")
     PREDICTIONS = "predictions", _("Predictions")
 
 
@@ -79,7 +80,7 @@ class Priority(models.IntegerChoices):
 
 class RunQuerySet(models.QuerySet["Run"]):
     def visible_to(self, actor: Actor) -> RunQuerySet:
-        """Runs whose model and data set, where they read one, `actor` may both read; dry runs are
+        """Runs of which `actor` may read all that they read: model, data set, base; dry runs are
         their owner's alone."""
         readable = actor.visible_repos()
         own = Q(is_dry_run=False)
@@ -89,6 +90,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             own,
             Q(dataset__isnull=True) | Q(dataset__in=readable),
             Q(model_repo__isnull=True) | Q(model_repo__in=readable),
+            Q(base_repo__isnull=True) | Q(base_repo__in=readable),
         )
 
     def for_list(self) -> RunQuerySet:
@@ -104,6 +106,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             "dataset__namespace",
             "system__namespace",
             "system__model_link__namespace",
+            "base_repo__namespace",
             "benchmark_version__benchmark__dataset__namespace",
         )
 
@@ -114,6 +117,7 @@ HEAVY_FIELDS = [
     *_HEAVY,
     *(f"model_repo__{name}" for name in _HEAVY_OF_REPO),
     *(f"dataset__{name}" for name in _HEAVY_OF_REPO),
+    *(f"base_repo__{name}" for name in _HEAVY_OF_REPO),
     *(f"benchmark_version__benchmark__dataset__{name}" for name in _HEAVY_OF_REPO),
 ]
 """JSON that no list shows, and that would be most of what a list reads."""
@@ -148,6 +152,10 @@ class Run(models.Model):
         Repo, null=True, blank=True, on_delete=models.CASCADE, related_name="runs_on_data"
     )
     """The data set that the run reads; who may not read it sees nothing of the run."""
+    base_repo = models.ForeignKey(
+        Repo, null=True, blank=True, on_delete=models.CASCADE, related_name="runs_on_base"
+    )
+    """The base of an adapter, at the commit that `spec` names; read as the model is."""
     benchmark_version = models.ForeignKey(
         BenchmarkVersion, null=True, blank=True, on_delete=models.CASCADE, related_name="runs"
     )
@@ -266,8 +274,9 @@ class Run(models.Model):
 
     @property
     def read_repos(self) -> list[Repo]:
-        """The repositories that the run reads: its model and its data set, if it has them."""
-        return [repo for repo in (self.model_repo, self.dataset) if repo is not None]
+        """The repositories that the run reads: its model, data set and base, if it has them."""
+        found = (self.model_repo, self.dataset, self.base_repo)
+        return [repo for repo in found if repo is not None]
 
     @property
     def model(self) -> Repo:

@@ -19,6 +19,7 @@ from evaluation.access import (
     require_may_start,
 )
 from evaluation.actions.runs import start_run
+from evaluation.bases import find_base
 from evaluation.lists import benchmark_list
 from evaluation.models import Benchmark
 from evaluation.task_types import fits
@@ -26,6 +27,7 @@ from hub.auth import Actor, actor_of
 from hub.errors import HubError, InvalidInput
 from hub.models import Repo, RepoType
 from hub.portal.repo_page import open_page
+from hub.site import git_of
 from hub.vcs.errors import RevisionNotFound
 
 MAX_OWN_MODELS = 100
@@ -117,13 +119,15 @@ def _start(actor: Actor, model: Repo, form: EvaluateForm, *, is_dry_run: bool) -
     require_may_run_on(actor, benchmark)
     if benchmark.current is None:
         raise InvalidInput("This benchmark has no version yet.")
+    commit = git_of(model).resolve(data["revision"] or "main")
     started = start_run(
         model_repo=model,
         version=benchmark.current,
         acting_user=actor.require_user(),
-        revision=data["revision"] or "main",
+        revision=commit,
         label_map=data["label_map"],
         is_dry_run=is_dry_run,
+        base=find_base(actor, model, commit),
     )
     return str(started.run.pk)
 

@@ -25,6 +25,7 @@ from evaluation.actions.runs import cancel_run
 from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
 from evaluation.metrics import info_of
 from evaluation.models import ErrorFamily, Run, RunKind, RunState, Score
+from evaluation.portal.convert import conversion_context
 from evaluation.portal.findings import halves_of, reliability_of, slices_of
 from evaluation.portal.training import training_context
 from evaluation.queries import queue_insight
@@ -33,6 +34,7 @@ from hub.auth import Actor, actor_of
 
 LIST_LIMIT = 30
 HEAT_STEPS = 8
+MENDED_BY_CONVERSION = ("unsafe_format", "adapter_only", "adapter_invalid")
 STEPS = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING, RunState.FINISHED)
 
 
@@ -108,6 +110,7 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
     if run.error_code:
         message, details = error_words(actor, run)
         context["error_message"] = message
+        context["convert_url"] = _convert_url(run)
         context["error"] = explain_run_error(run.error_code, message, details)
     if insight := queue_insight(run):
         context["insight"] = insight
@@ -115,9 +118,21 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
         context["ahead"] = runs_ahead(insight.position - 1)
     if run.kind == RunKind.FINETUNE:
         context |= training_context(actor, run)
+    elif run.kind == RunKind.CONVERT:
+        context |= conversion_context(actor, run)
     elif run.state == RunState.FINISHED:
         context |= _results(actor, run)
     return context
+
+
+def _convert_url(run: Run) -> str:
+    """Where the files become such as can be evaluated, if their form was the trouble."""
+    if run.kind == RunKind.CONVERT or run.error_code not in MENDED_BY_CONVERSION:
+        return ""
+    if run.model_repo is None:
+        return ""
+    namespace, name = run.model_repo.namespace.name, run.model_repo.name
+    return reverse("convert", kwargs={"namespace": namespace, "name": name})
 
 
 def _again_url(actor: Actor, run: Run) -> str:
@@ -128,6 +143,8 @@ def _again_url(actor: Actor, run: Run) -> str:
     if model is None:
         return f"{version.benchmark.url_path}/predictions" if version else ""
     names = {"namespace": model.namespace.name, "name": model.name}
+    if run.kind == RunKind.CONVERT:
+        return reverse("convert", kwargs=names)
     if run.kind == RunKind.FINETUNE and run.dataset is not None:
         return f"{reverse('finetune', kwargs=names)}?dataset={run.dataset.full_name}"
     if version is None:

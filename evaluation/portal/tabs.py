@@ -63,6 +63,16 @@ def register() -> None:
             frozenset({RepoType.MODEL, RepoType.DATASET}),
         )
     )
+    register_repo_button(
+        RepoButton(
+            "convert",
+            _("Convert"),
+            "arrow-left-right",
+            "convert",
+            20,
+            frozenset({RepoType.MODEL}),
+        )
+    )
     register_home_panel(
         HomePanel("benchmarks", "evaluation/components/home_panel.html", 20, _home_panel)
     )

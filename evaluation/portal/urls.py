@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from evaluation.portal import boards, compare, evaluate, finetune, runs, submissions, tabs, training
+from evaluation.portal import (
+    boards,
+    compare,
+    convert,
+    evaluate,
+    finetune,
+    runs,
+    submissions,
+    tabs,
+    training,
+)
 
 _BOARD = "benchmarks/<name:namespace>/<name:name>/<name:task_id>"
 _MODEL = "<name:namespace>/<name:name>"
@@ -23,6 +33,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/record", runs.record, name="run_record"),
     path(f"{_MODEL}/evaluations", tabs.evaluations, name="evaluations"),
     path(f"{_MODEL}/evaluate", evaluate.evaluate, name="evaluate"),
+    path(f"{_MODEL}/convert", convert.convert, name="convert"),
     path(f"{_MODEL}/finetune", finetune.finetune, name="finetune"),
     path(f"{_MODEL}/finetune/price", finetune.finetune_price, name="finetune_price"),
     path(f"datasets/{_MODEL}/finetune", finetune.finetune_on, name="dataset_finetune"),

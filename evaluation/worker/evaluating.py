@@ -31,6 +31,7 @@ from evaluation.worker.work import (
     Desk,
     as_failure,
     claim_folder,
+    digests_below,
     job_facts,
     relay_progress,
     worker_facts,
@@ -84,7 +85,7 @@ class Evaluation:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.job: Job | None = None
-        self.digests: Background[tuple[dict[str, str], dict[str, str]]] | None = None
+        self.digests: Background[Digests] | None = None
 
     @staticmethod
     def parse(line: bytes) -> Event | None:
@@ -94,9 +95,13 @@ class Evaluation:
         desk, space, spec = self.desk, self.desk.space, self.desk.run.spec
         desk.keeper.report(Progress(phase="fetching"))
         model, dataset = desk.source("model"), desk.source("dataset")
+        base = desk.source("base") if "base" in spec else None
 
         def prepare() -> Job:
             fetch_model(model, space.model)
+            if base is not None:
+                space.base.mkdir()
+                fetch_model(base, space.base)
             desk.keeper.report(Progress(phase="preparing"))
             return prepare_job(
                 spec,
@@ -105,6 +110,7 @@ class Evaluation:
                 inputs=space.inputs,
                 hidden=space.hidden,
                 memory=settings.WORKER_DIR / "splits",
+                base=None if base is None else space.base,
             )
 
         self.job = desk.beside(prepare)
@@ -179,11 +185,12 @@ class Evaluation:
         assert self.job is not None
         assert self.digests is not None
         kind, truth = self.job.kind, self.job.withheld.truth
-        model_files, data_files = self.digests.wait(check=self.desk.keeper.raise_if_stopped)
+        digests = self.digests.wait(check=self.desk.keeper.raise_if_stopped)
         return Measured(
             model=said.model,
-            model_files=model_files,
-            data_files=data_files,
+            model_files=digests.model,
+            base_files=digests.base,
+            data_files=digests.data,
             items_sha256=items_digest(truth.item_ids),
             labels=list(kind.label_names(truth)),
             label_map=said.label_map,
@@ -260,14 +267,21 @@ def _results(scores: Scores) -> dict[str, Any]:
     return results
 
 
-def digests_of(space: Workspace, job: Job) -> tuple[dict[str, str], dict[str, str]]:
-    """SHA-256 of the model's files and of the split's, by path in their repositories."""
-    model = {
-        path.relative_to(space.model).as_posix(): sha256_of(path)
-        for path in sorted(space.model.rglob("*"))
-        if path.is_file() and path.stat().st_size
-    }
-    return model, {name: sha256_of(path) for name, path in job.files.items()}
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of files by path in their repositories."""
+
+    model: dict[str, str]
+    base: dict[str, str]
+    data: dict[str, str]
+
+
+def digests_of(space: Workspace, job: Job) -> Digests:
+    return Digests(
+        digests_below(space.model),
+        digests_below(space.base),
+        {name: sha256_of(path) for name, path in job.files.items()},
+    )
 
 
 def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:

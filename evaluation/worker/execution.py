@@ -21,6 +21,7 @@ from evaluation.runner import watch_child
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker import workspace
 from evaluation.worker.cache import trim_cache_now_and_then
+from evaluation.worker.converting import Converting
 from evaluation.worker.evaluating import Evaluation
 from evaluation.worker.finetuning import Finetuning
 from evaluation.worker.lease import LeaseKeeper
@@ -38,6 +39,7 @@ WORKS: dict[str, type[Work]] = {
     RunKind.EVALUATE: Evaluation,
     RunKind.FINETUNE: Finetuning,
     RunKind.PREDICTIONS: Submitted,
+    RunKind.CONVERT: Converting,
 }
 """What is particular to each kind; all else is the same for all."""
 

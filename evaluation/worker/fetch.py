@@ -36,7 +36,10 @@ MODEL_PATTERNS = (
 """Of a model's top folder: weights that are safe to read, configs, tokenizer files."""
 MODEL_FILES_BELOW = ("1_Pooling/config.json",)
 """Of folders below it: how an embedding is made of its tokens."""
-NAMED_ONLY = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".keras")
+NAMED_ONLY = (
+    *(".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".keras"),
+    *(".gguf", ".onnx"),
+)
 """Never fetched; an empty file of the name lets the job say why it cannot use the model."""
 MAX_FILES = 50_000
 
@@ -110,17 +113,22 @@ def fetch_files(source: Source, paths: Sequence[str], folder: Path) -> list[Path
         return [_place(snapshot / path, folder / path) for path in paths]
 
 
-def fetch_model(source: Source, folder: Path) -> list[str]:
-    """The files of a model that an evaluation may need, in `folder`; returns their paths."""
+def fetch_model(source: Source, folder: Path, *, also: Sequence[str] = ()) -> list[str]:
+    """The files of a model that an evaluation may need, in `folder`; returns their paths.
+
+    Args:
+        also: patterns of further files at the top, which whoever opens them must take for hostile.
+    """
     found = list_files(source)
     top = [file for file in found if "/" not in file.path]
-    wanted = [f.path for f in top if any(fnmatchcase(f.path, p) for p in MODEL_PATTERNS)]
+    patterns = (*MODEL_PATTERNS, *also)
+    wanted = [f.path for f in top if any(fnmatchcase(f.path, p) for p in patterns)]
     wanted += [file.path for file in found if file.path in MODEL_FILES_BELOW]
     _check_space(sum(f.size_bytes for f in found if f.path in wanted), folder)
     if wanted:
         fetch_files(source, wanted, folder)
     for file in top:
-        if file.path.lower().endswith(NAMED_ONLY):
+        if file.path not in wanted and file.path.lower().endswith(NAMED_ONLY):
             (folder / file.path).touch()
     return wanted
 

@@ -25,12 +25,19 @@ from evaluation.worker.curves import Curves
 from evaluation.worker.evaluating import score_rows
 from evaluation.worker.fetch import fetch_model
 from evaluation.worker.inputs import fetch_split
-from evaluation.worker.keeping import NotWhole, StoredFile, as_stored_failure, keep_files
+from evaluation.worker.keeping import (
+    SAFE_SUFFIXES,
+    NotWhole,
+    StoredFile,
+    as_stored_failure,
+    keep_files,
+)
 from evaluation.worker.shelf import CHECKPOINTS, Shelf, bring_back
 from evaluation.worker.work import (
     Desk,
     as_failure,
     claim_folder,
+    digests_below,
     job_facts,
     relay_progress,
     worker_facts,
@@ -50,10 +57,6 @@ from ml_core.train.results import FinetuneResult
 
 RESULT_FILE = "result.json"
 MAX_RESULT_BYTES = 64 << 20
-SAFE_SUFFIXES = frozenset(
-    {".safetensors", ".json", ".jsonl", ".txt", ".md", ".model", ".jinja", ".spm"}
-)
-"""What a model may consist of; anything else that a job leaves is none of its model."""
 
 
 class Finetuning:
@@ -214,9 +217,4 @@ def _model_files(result: FinetuneResult) -> list[StoredFile]:
 
 def _digests(model: Path, data: dict[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
     """SHA-256 of the base's files and of the splits', by path in their repositories."""
-    files = {
-        path.relative_to(model).as_posix(): sha256_of(path)
-        for path in sorted(model.rglob("*"))
-        if path.is_file() and path.stat().st_size
-    }
-    return files, {name: sha256_of(path) for name, path in data.items()}
+    return digests_below(model), {name: sha256_of(path) for name, path in data.items()}

@@ -41,12 +41,14 @@ def prepare_job(
     inputs: Path,
     hidden: Path,
     memory: Path,
+    base: Path | None = None,
 ) -> Job:
     """Fetches the split, checks it, and parts inputs from what is right.
 
     Args:
         spec: as `evaluation.spec.build_spec` makes it.
         model: folder with the model's files.
+        base: folder with those of the base, where the model is an adapter.
         inputs: folder that the job may read.
         hidden: folder that it may not: the data as it is.
         memory: where knowledge about commits is kept between runs.
@@ -62,7 +64,8 @@ def prepare_job(
         folder=hidden / "data",
         memory=memory,
     )
-    asked = core_spec(spec, model=model, files=data.paths, labels=_labels(task, data))
+    labels = _labels(task, data)
+    asked = core_spec(spec, model=model, base=base, files=data.paths, labels=labels)
     examples = _examples(asked, dataset, folder=hidden / "examples" / "data", memory=memory)
     asked = dataclasses.replace(asked, examples=examples)
     try:
@@ -117,16 +120,20 @@ def _examples(
 
 
 def core_spec(
-    spec: dict[str, Any], *, model: Path, files: list[Path], labels: tuple[str, ...] | None
+    spec: dict[str, Any],
+    *,
+    model: Path,
+    files: list[Path],
+    labels: tuple[str, ...] | None,
+    base: Path | None = None,
 ) -> EvaluationSpec:
     """The spec as `ml_core` takes it, with the folders of this machine."""
     task, engine = spec["task"], spec["engine"]
     label_map = spec.get("label_map")
-    asked = spec.get("model", {})
     try:
         return EvaluationSpec(
             task=task["type"],
-            model=ModelSpec(str(model), asked.get("repo"), asked.get("commit")),
+            model=model_spec(spec, model, base),
             data=DataSpec(
                 files=tuple(str(file) for file in files),
                 columns=dict(task["columns"]),
@@ -146,6 +153,14 @@ def core_spec(
         )
     except CoreError as error:
         raise as_failure(error) from error
+
+
+def model_spec(spec: dict[str, Any], model: Path, base: Path | None) -> ModelSpec:
+    """The model of a spec in its folder, and its base in its own; predictions name neither."""
+    asked, under = spec.get("model", {}), None
+    if base is not None:
+        under = ModelSpec(str(base), spec["base"]["repo"], spec["base"]["commit"])
+    return ModelSpec(str(model), asked.get("repo"), asked.get("commit"), under)
 
 
 def _labels(task: dict[str, Any], split: SplitData) -> tuple[str, ...] | None:

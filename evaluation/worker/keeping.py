@@ -16,6 +16,10 @@ from hub.site import store
 from hub.storage.errors import StorageError
 
 CHUNK_BYTES = 1 << 20
+SAFE_SUFFIXES = frozenset(
+    {".safetensors", ".onnx", ".json", ".jsonl", ".txt", ".md", ".model", ".jinja", ".spm"}
+)
+"""What a model may consist of; anything else that a job leaves is none of its model."""
 MAX_FILES = 200
 PLAIN_PATH = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,3}"

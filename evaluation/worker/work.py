@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from evaluation.worker.lease import LeaseKeeper
 from evaluation.worker.workspace import Workspace
 from hub.site import store
 from hub.storage.errors import StorageError
+from ml_core.data.rows import sha256_of
 from ml_core.errors import CoreError
 
 T = TypeVar("T")
@@ -34,12 +36,12 @@ class Desk:
     keeper: LeaseKeeper
     token: str
 
-    def source(self, repo_type: str) -> Source:
-        """The run's model or data set at its frozen commit."""
-        asked = self.run.spec[repo_type]
+    def source(self, part: str) -> Source:
+        """The run's model, base or data set at its frozen commit."""
+        asked = self.run.spec[part]
         return Source(
             repo_id=asked["repo"],
-            repo_type=repo_type,
+            repo_type="dataset" if part == "dataset" else "model",
             commit=asked["commit"],
             endpoint=settings.HUB_URL,
             token=self.token,
@@ -112,6 +114,16 @@ def relay_progress(keeper: LeaseKeeper, event: dict[str, Any]) -> None:
 def claim_folder(run: Run) -> str:
     """Where this claim stores what it makes: each its own place, so that none spoils another's."""
     return f"runs/{run.pk}/{run.lease_token[:8]}"
+
+
+def digests_below(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files in a fetched repository, by path; empty ones stand for what was not
+    fetched."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.stat().st_size
+    }
 
 
 def job_facts(ended: JobOutcome, job_s: float) -> dict[str, Any]:

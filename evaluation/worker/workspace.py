@@ -58,6 +58,11 @@ class Workspace:
         return self.stage / "model"
 
     @property
+    def base(self) -> Path:
+        """Of an adapter; made where there is one."""
+        return self.stage / "base"
+
+    @property
     def inputs(self) -> Path:
         return self.stage / "inputs"
 

@@ -54,7 +54,7 @@ def run(
     _set_up(spec)
     unfinished = _empty(out / UNFINISHED)
     shutil.rmtree(out / MODEL, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
         done, notes = _convert(conversion, spec, source, unfinished, Path(scratch), reporter)
         made = _names(unfinished)
         cost, predictions = _score(spec, unfinished, out, reporter)

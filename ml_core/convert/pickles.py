@@ -28,6 +28,9 @@ COMPARED = "every tensor of the pickle against the same tensor of the safetensor
 def convert(work: Work, files: Sequence[Path]) -> Done:
     """Raises UserError: `unsafe_format`, `weights_invalid`, `weights_mismatch`, …"""
     tensors: dict[str, torch.Tensor] = {}
+    if work.spec.dtype is not None:
+        text = "The tensors of a PyTorch file keep their bits: leave dtype out."
+        raise UserError(Code.SPEC_INVALID, text)
     for path in files:
         refuse_unsafe(path)
     for path in files:

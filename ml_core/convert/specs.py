@@ -26,7 +26,7 @@ class ConversionSpec:
         model: its `base` is that of an adapter that is merged.
         file: which file at the top of the folder, where several could be meant.
         dtype: of the new weights where the old ones are dequantised or merged; None keeps theirs,
-            or takes bfloat16 for GGUF.
+            or takes bfloat16 for GGUF. A pickle always keeps its own.
         is_whole: make a folder that stands alone, with config, tokenizer and card; else only what
             is added to the folder that was converted.
         evaluation: what an int8 model is scored on, before and after. Its `model` is replaced.
@@ -55,6 +55,8 @@ class ConversionSpec:
         has_base = self.model.base is not None
         _require(has_base == conversion.needs_base, "model.base is for the conversion merge alone.")
         _require(self.is_whole or conversion.may_stay, "a merged model needs a place of its own.")
+        keeps = self.conversion in ("onnx", "int8")
+        _require(self.dtype is None or not keeps, "dtype is for safetensors and merge alone.")
         if self.evaluation is not None:
             tasks = ", ".join(SCORED_TASKS)
             _require(self.conversion == "int8", "evaluation is for the conversion int8 alone.")

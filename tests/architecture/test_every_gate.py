@@ -30,7 +30,7 @@ LARGE = {"model.safetensors": WORD.encode() * 900}
 HELD = set(
     """
     resolve raw blob commit tensors discussion_files repo_duplicate pull_request_new evaluate
-    finetune viewer viewer_media viewer_preview viewer_split viewer_statistics
+    finetune convert viewer viewer_media viewer_preview viewer_split viewer_statistics
     api_croissant api_filter_rows api_parquet api_rows api_search_rows api_splits api_statistics
     hf_croissant hf_auth_check hf_safetensors xet-read-token git_info_refs
     """.split()

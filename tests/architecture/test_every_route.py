@@ -65,6 +65,7 @@ OPEN_TO_READERS: dict[str, str] = {
     "api_predictions": "any signed-in reader may hand in what they predict",
     "submit_predictions": "the same, on a page",
     "finetune_price": "works out a price",
+    "convert": "any signed-in reader may convert what they read; the target is asked about then",
 }
 """Routes of repositories that take POST from those who may only read, and why."""
 
@@ -85,7 +86,7 @@ SIGNED_IN = """
     hf_webhook hf_webhook_enable hf_webhook_disable api_deliveries api_webhook_test api_send_again
     webhook webhook_edit webhook_switch webhook_test webhook_delete webhook_delivery
     webhook_send_again
-    api_finetunes api_finetune_price
+    api_finetunes api_finetune_price api_conversions
     hf_whoami hf_create_repo hf_delete_repo hf_move_repo settings_profile settings_tokens
     token_revoke settings_organizations organization_create organization_settings member_add
     member_change member_remove new_repo hf_own_storage hf_organization_storage follow

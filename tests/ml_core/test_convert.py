@@ -160,6 +160,11 @@ def test_damaged_and_foreign_files_are_refused(classifier, tmp_path):
     assert "no PyTorch pickle" in refused("nothing_to_convert", "safetensors", source, out)
 
 
+def test_a_pickle_keeps_its_dtype(classifier, tmp_path):
+    source = as_pickle(classifier, tmp_path / "old")
+    refused("spec_invalid", "safetensors", source, tmp_path / "out", dtype="float16")
+
+
 def test_a_spec_cannot_name_a_file_outside(classifier, tmp_path):
     with pytest.raises(UserError, match="top level"):
         run("safetensors", classifier, tmp_path / "out", file="../secret.bin")
