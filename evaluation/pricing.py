@@ -101,8 +101,9 @@ def price_of(
     max_steps = None
     if minutes is not None:
         training_s = max(1.0, minutes * 60 - START_S - 3 * scores_s)
-        slots = step_slots or recipe.step_slots
-        slot_s = per_token_s * (IMAGE_TOKENS if recipe.unit == "images" else 1)
+        tokens_a_slot = IMAGE_TOKENS if recipe.unit == "images" else 1
+        slots = step_slots or recipe.slots_of_step(per_row / tokens_a_slot)
+        slot_s = per_token_s * tokens_a_slot
         max_steps = max(1, int(training_s / (slots * slot_s)))
         seconds = max(minutes * 60, START_S + 3 * scores_s)
     else:

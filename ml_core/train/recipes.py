@@ -28,7 +28,7 @@ class Recipe:
         unit: what a slot of a batch is.
         objective: module with `prepare`.
         learning_rates: by method, for models of the usual width.
-        step_slots: of one step, used where the spec names none.
+        max_step_slots: of one step, where the spec names no number: see `slots_of_step`.
         has_labels: whether the new model has a head for label names.
         pipeline_tag: of the new model's card.
     """
@@ -42,7 +42,7 @@ class Recipe:
     unit: Unit
     objective: str
     learning_rates: dict[Method, float]
-    step_slots: int
+    max_step_slots: int
     pipeline_tag: str
     has_labels: bool = False
 
@@ -63,6 +63,14 @@ class Recipe:
             return rate
         return rate * min(USUAL_WIDTH / max(width, 1), MAX_RATE_FACTOR)
 
+    def slots_of_step(self, mean_row: float) -> int:
+        """Slots of a step of the customary number of rows, whose mean length is `mean_row` slots.
+
+        The bound is for long rows. Short ones do not fill it: fewer steps of more rows learn less
+        in an epoch (of BERT-tiny, on messages of 25 tokens, by 6 points of accuracy in three).
+        """
+        return max(1, min(self.max_step_slots, round(STEP_ROWS * mean_row)))
+
     @property
     def required_columns(self) -> tuple[str, ...]:
         """Roles that the data must have, input first."""
@@ -71,6 +79,7 @@ class Recipe:
 
 USUAL_WIDTH = 768
 MAX_RATE_FACTOR = 8.0
+STEP_ROWS = 32
 
 TEXTS = (Role("text", "text"), Role("text_pair", "text", required=False))
 
@@ -87,7 +96,7 @@ RECIPES: dict[str, Recipe] = {
             unit="tokens",
             objective="ml_core.train.objectives.text_classification",
             learning_rates={"full": 5e-5, "lora": 5e-4},
-            step_slots=2048,
+            max_step_slots=2048,
             pipeline_tag="text-classification",
             has_labels=True,
         ),
@@ -101,7 +110,7 @@ RECIPES: dict[str, Recipe] = {
             unit="tokens",
             objective="ml_core.train.objectives.token_classification",
             learning_rates={"full": 5e-5, "lora": 5e-4},
-            step_slots=2048,
+            max_step_slots=2048,
             pipeline_tag="token-classification",
             has_labels=True,
         ),
@@ -115,7 +124,7 @@ RECIPES: dict[str, Recipe] = {
             unit="images",
             objective="ml_core.train.objectives.image_classification",
             learning_rates={"full": 5e-5, "lora": 5e-4},
-            step_slots=32,
+            max_step_slots=32,
             pipeline_tag="image-classification",
             has_labels=True,
         ),
@@ -129,7 +138,7 @@ RECIPES: dict[str, Recipe] = {
             unit="tokens",
             objective="ml_core.train.objectives.masked_lm",
             learning_rates={"full": 5e-5, "lora": 5e-4},
-            step_slots=4096,
+            max_step_slots=4096,
             pipeline_tag="fill-mask",
         ),
         Recipe(
@@ -142,7 +151,7 @@ RECIPES: dict[str, Recipe] = {
             unit="tokens",
             objective="ml_core.train.objectives.causal_lm",
             learning_rates={"full": 2e-5, "lora": 2e-4},
-            step_slots=4096,
+            max_step_slots=4096,
             pipeline_tag="text-generation",
         ),
     )

@@ -43,6 +43,7 @@ class Session:
     objective: "Objective"
     model: Any  # peft's model class has no types
     plan: StepPlan
+    step_slots: int
     progress: Progress
     notes: list[str]
     budget: int
@@ -57,10 +58,6 @@ class Session:
             training.method, width=width if isinstance(width, int) else None
         )
         return training.learning_rate or rate
-
-    @property
-    def step_slots(self) -> int:
-        return self.spec.training.step_slots or self.checked.recipe.step_slots
 
     @property
     def roots(self) -> list[Path]:
@@ -101,10 +98,12 @@ def begin(
     model: Any = objective.loaded.model
     if training.method == "lora":
         model = add_lora(model, objective.fresh, training, base=spec.model.repo)
+    customary = checked.recipe.slots_of_step(float(objective.lengths.mean()))
+    step_slots = training.step_slots or customary
     plan = plan_steps(
         objective.lengths,
         objective.units,
-        step_slots=training.step_slots or checked.recipe.step_slots,
+        step_slots=step_slots,
         epochs=training.epochs,
         seed=engine.seed,
         max_steps=training.max_steps,
@@ -122,6 +121,7 @@ def begin(
         objective=objective,
         model=model,
         plan=plan,
+        step_slots=step_slots,
         progress=Progress(),
         notes=notes,
         budget=engine.token_budget or objective.budget,

@@ -181,8 +181,8 @@ def test_price_is_measured_where_runs_have_finished(cast: Cast, client: Client) 
     assert second["seconds"] == pytest.approx(54.53, abs=0.01)
     by_time = ask(client, {**asked, "minutes": 1}, "/api/v1/finetunes/price").json()
     assert by_time["seconds"] == 60
-    # 60 - 20 - 3 * 2.467 = 32.6 s at 10 tokens a second and 2048 tokens a step: less than one.
-    assert by_time["max_steps"] == 1
+    # 60 - 20 - 3 * 2.467 = 32.6 s at 10 tokens a second and 32 * 4.625 = 148 tokens a step: 2.2.
+    assert by_time["max_steps"] == 2
 
 
 def test_rights_over_the_whole_cast(cast: Cast) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_core.errors import UserError
+from ml_core.train.recipes import RECIPES
 from ml_core.train.sampler import parts_of, plan_steps
 from ml_core.train.schedule import rate_of
 from ml_core.train.split import hold_back
@@ -113,3 +114,11 @@ def test_one_row_cannot_be_held_back():
     with pytest.raises(UserError) as refused:
         hold_back(1, None, share=0.1, seed=0)
     assert refused.value.code == "dataset_empty"
+
+
+def test_a_step_is_of_32_rows_on_average_within_the_bound_of_its_recipe():
+    recipe = RECIPES["text-classification"]
+    assert [recipe.slots_of_step(mean) for mean in (0.01, 4.625, 25.0, 64.0, 400.0)] == [
+        1, 148, 800, 2048, 2048,
+    ]  # fmt: skip
+    assert RECIPES["image-classification"].slots_of_step(1.0) == 32
