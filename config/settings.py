@@ -451,7 +451,9 @@ INSTANCE_KEY = secret(
     directory=SECRETS_DIR,
     generate=lambda: base64.b64encode(os.urandom(32)).decode(),
 )
-"""Ed25519 private key in base64, with which this instance signs records."""
+"""Ed25519 private key in base64 that signs records; `manage.py rotate_key` makes a new one."""
+IMAGE_DIGEST = env.str("IMAGE_DIGEST", default="")
+"""Of the container image that a worker runs in, for records; empty where there is none."""
 
 # --- Webhooks --------------------------------------------------------------------------------
 

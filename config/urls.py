@@ -24,6 +24,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("cas/", include("hub.xet.urls")),
+    path(".well-known/", include("evaluation.api.well_known_urls")),
     path("api/v1/", include("evaluation.api.urls")),
     path("api/v1/", include("contributions.api.urls")),
     path("", include("hub.viewer.api.urls")),

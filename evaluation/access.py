@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from evaluation.errors import BenchmarkNotFound, RunNotFound
+from evaluation.errors import BenchmarkNotFound, LogNotFound, RunNotFound
 from evaluation.finetune_spec import Target
-from evaluation.models import Benchmark, Run, System
+from evaluation.models import Benchmark, ImportedLog, Run, System
 from hub.access import (
     Level,
     check_may_read_contents,
@@ -19,8 +19,8 @@ from hub.access import (
     may_read_contents,
 )
 from hub.auth import Actor
-from hub.errors import InvalidInput, PermissionDenied, RepoNotFound
-from hub.models import Namespace, Repo, TokenScope
+from hub.errors import HubError, InvalidInput, PermissionDenied, RepoNotFound
+from hub.models import Namespace, Repo, RepoType, TokenScope
 from hub.names import validate_repo_name
 from hub.quotas import require_room
 
@@ -133,6 +133,24 @@ def require_may_start(actor: Actor, model_repo: Repo) -> None:
         raise PermissionDenied("This token may only read. Starting a run needs scope “write”.")
 
 
+def require_may_replay(actor: Actor, run: Run) -> None:
+    """Lets pass who may start such a run. Raises as `require_may_start`; InvalidInput: it is of
+    predictions, which nobody can make again here."""
+    if run.model_repo is None:
+        raise InvalidInput("Predictions that were handed in cannot be measured again.")
+    require_may_start(actor, run.model_repo)
+    for repo in run.read_repos:
+        check_may_read_contents(actor, repo)
+
+
+def may_replay(actor: Actor, run: Run) -> bool:
+    try:
+        require_may_replay(actor, run)
+    except HubError:
+        return False
+    return True
+
+
 def require_may_publish(actor: Actor, target: Target, *, base: Repo) -> None:
     """Lets pass who may put a model like `base` where `target` says.
 
@@ -160,6 +178,58 @@ def find_benchmark_to_run(actor: Actor, benchmark_id: str) -> Benchmark | None:
     benchmark = find_benchmark(actor, benchmark_id)
     require_may_run_on(actor, benchmark)
     return benchmark
+
+
+def get_log_for_read(actor: Actor, log_id: uuid.UUID) -> ImportedLog:
+    """The imported log, if `actor` may read its model and data set. Raises LogNotFound."""
+    log = (
+        ImportedLog.objects.visible_to(actor)
+        .select_related("model_repo__namespace", "benchmark__dataset__namespace", "importer")
+        .filter(pk=log_id)
+        .first()
+    )
+    if log is None:
+        raise LogNotFound
+    return log
+
+
+def get_log_for_source(actor: Actor, log_id: uuid.UUID) -> ImportedLog:
+    """The log, if `actor` may read the file itself: it may quote model and data.
+
+    Raises: LogNotFound; GatedRepo.
+    """
+    log = get_log_for_read(actor, log_id)
+    check_may_read_contents(actor, log.model_repo)
+    check_may_read_contents(actor, log.benchmark.dataset)
+    return log
+
+
+def get_log_for_removal(actor: Actor, log_id: uuid.UUID) -> ImportedLog:
+    """The log, if `actor` may write to its model.
+
+    Raises: LogNotFound; AuthenticationRequired, PermissionDenied.
+    """
+    log = get_log_for_read(actor, log_id)
+    actor.require_user()
+    if not may_remove_log(actor, log):
+        raise PermissionDenied("Only who may write to the model may remove what is claimed of it.")
+    return log
+
+
+def may_remove_log(actor: Actor, log: ImportedLog) -> bool:
+    return level_of(actor, log.model_repo) >= Level.WRITE
+
+
+def require_may_publish_results(actor: Actor, run: Run, *, as_pull_request: bool) -> None:
+    """Lets pass who may write to the run's model, or open a pull request there.
+
+    Raises: AuthenticationRequired, PermissionDenied, RepoNotFound, GatedRepo.
+    """
+    actor.require_user()
+    if run.model_repo is None:
+        raise InvalidInput("Predictions that were handed in have no model repository.")
+    get = get_repo_for_proposal if as_pull_request else get_repo_for_write
+    get(actor, RepoType.MODEL, run.model_repo.namespace.name, run.model_repo.name)
 
 
 def require_may_run_on(actor: Actor, benchmark: Benchmark) -> None:

@@ -91,7 +91,7 @@ class ClaimMade:
 
 def claims_made_by(actor: Actor, model: Repo) -> list[ClaimMade]:
     """What the model's files and open pull requests claim, by data set; its own claims first."""
-    rows = claims_shown(actor, Claim.objects.filter(model_repo=model))
+    rows = claims_shown(actor, Claim.objects.filter(model_repo=model, imported=None))
     rows = rows.select_related("model_repo__namespace")
     claims = list(rows.order_by("dataset_name", *_OWN_FIRST)[:CLAIMS_SHOWN])
     known = _data_sets(actor, [claim.dataset_name for claim in claims])
@@ -163,6 +163,8 @@ def as_share(value: float) -> float | None:
 
 def file_url(claim: Claim) -> str:
     """Where the claim is written."""
+    if claim.imported_id is not None:
+        return f"/api/v1/claims/{claim.imported_id}/source"
     revision = "main" if claim.pull_request is None else f"refs%2Fpr%2F{claim.pull_request}"
     return f"{claim.model_repo.url_path}/blob/{revision}/{quote(claim.filename)}"
 

@@ -8,7 +8,9 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from evaluation.actions.records import record_document
 from evaluation.errors import NotFinished
-from evaluation.models import Run, RunState
+from evaluation.exports import FORMS, told_of
+from evaluation.models import ImportedLog, Run, RunState
+from hub.errors import NotFound
 from hub.site import store
 from hub.storage.errors import KeyMissing
 
@@ -38,6 +40,29 @@ def record_response(run: Run) -> HttpResponse:
     response = HttpResponse(text + "\n", content_type="application/json")
     _as_file(response, f"{run.pk}-record.json")
     return response
+
+
+def export_response(run: Run, form: str) -> HttpResponse:
+    """The result in one of `exports.FORMS`. Raises `NotFinished`, `InvalidInput`, `NotFound`."""
+    if form not in FORMS:
+        raise NotFound(f"There is no such form; there are {', '.join(FORMS)}.")
+    export = FORMS[form]
+    response = HttpResponse(export.write(told_of(run)), content_type=export.content_type)
+    _as_file(response, f"{run.pk}-{export.ending}")
+    return response
+
+
+def log_response(log: ImportedLog) -> HttpResponseBase:
+    """An imported file as it was sent. Raises `NotFound`."""
+    try:
+        store().size(log.key)
+    except KeyMissing:
+        raise NotFound("The file is no longer in the store.") from None
+    response = StreamingHttpResponse(
+        store().stream(log.key), content_type="application/octet-stream"
+    )
+    response["Content-Length"] = str(log.size_bytes)
+    return _as_file(response, log.filename)
 
 
 def _require_finished(run: Run) -> None:

@@ -21,6 +21,13 @@ class RunNotFound(NotFound):
     message = "There is no such run, or you have no access to its model or data set."
 
 
+class LogNotFound(NotFound):
+    """No such imported log, or its model or data set is private to others."""
+
+    code = "LogNotFound"
+    message = "There is no such imported log, or you have no access to its model or data set."
+
+
 class RunClosed(Conflict):
     """The run has ended; nothing about it changes any more."""
 

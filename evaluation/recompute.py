@@ -1,6 +1,9 @@
-"""A few lines of Python that make a score again from the published rows of a run."""
+"""Lines to paste that check a run: its record and samples, or one score made again."""
 
 from __future__ import annotations
+
+from evaluation.models import Run
+from hub.site import base_url
 
 _LINES = {
     "accuracy": ("correct", 'total("correct") / len(answered)'),
@@ -38,3 +41,17 @@ def recompute_code(file: str, metric: str, value: float | None) -> str:
     expected = f"  # {value!r}" if metric in _LINES and value is not None else ""
     kept = [line for at, line in enumerate(lines) if line or at == 2]
     return "\n".join(kept) + expected
+
+
+def verify_lines(run: Run) -> str:
+    """Shell lines that fetch a run's files and this site's keys, and check them offline."""
+    site, name = base_url(), str(run.pk)
+    record, rows = f"{name}-record.json", f"{name}-predictions.parquet"
+    fetched = {
+        record: f"/runs/{name}/record",
+        rows: f"/runs/{name}/predictions",
+        "keys.json": "/.well-known/modelguild-keys.json",
+    }
+    lines = [f"curl -L -o {file} {site}{path}" for file, path in fetched.items()]
+    lines.append(f"python -m ml_core.verify {record} --key keys.json --samples {rows}")
+    return "\n".join(lines)

@@ -42,7 +42,7 @@ def refresh_claims(*, model: Repo) -> None:
     with transaction.atomic():
         Repo.objects.select_for_update().get(pk=model.pk)
         if (_head_of(git), open_pulls(model)) == (commit_sha, pulls):
-            model.claims.all().delete()
+            model.claims.filter(imported=None).delete()
             Claim.objects.bulk_create(claims, batch_size=500)
 
 

@@ -14,9 +14,10 @@ def place_run(*, run: Run) -> LeaderboardEntry | None:
 
     Part of the caller's transaction. A dry run goes on no board, nor a run of a commit outside the
     default branch, such as that of an open pull request, nor one that measures no benchmark, nor
-    one on a private base of somebody else's, of which the board would tell.
+    one on a private base of somebody else's, of which the board would tell, nor one that measures
+    an earlier run again: who tries often enough would choose their luck.
     """
-    if run.benchmark_version is None or run.is_dry_run:
+    if run.benchmark_version is None or run.is_dry_run or run.replay_of_id is not None:
         return None
     base = run.base_repo
     if base is not None and base.is_private and base.namespace_id != run.model.namespace_id:

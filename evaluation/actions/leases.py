@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from evaluation.actions.leaderboards import place_run
+from evaluation.actions.records import keep_key
 from evaluation.actions.runs import NOT_STARTED, error_fields, note_run, ring_for, ring_to_publish
 from evaluation.clock import shared_now
 from evaluation.errors import JobFailed, LeaseLost
@@ -78,6 +79,8 @@ class Outcome:
     record: dict[str, Any]
     record_digest: str
     signature: str
+    key_id: str = ""
+    replay_verdict: str = ""
     predictions_key: str = ""
     predictions_sha256: str = ""
     predictions_size_bytes: int | None = None
@@ -169,6 +172,8 @@ def finish_run(*, run: Run, outcome: Outcome) -> None:
             record=outcome.record,
             record_digest=outcome.record_digest,
             signature=outcome.signature,
+            key_id=outcome.key_id,
+            replay_verdict=outcome.replay_verdict,
             predictions_key=outcome.predictions_key,
             predictions_sha256=outcome.predictions_sha256,
             predictions_size_bytes=outcome.predictions_size_bytes,
@@ -179,6 +184,7 @@ def finish_run(*, run: Run, outcome: Outcome) -> None:
         for score in outcome.scores:
             score.run = run
         Score.objects.bulk_create(outcome.scores)
+        keep_key(key_id=outcome.key_id)
         place_run(run=run)
         if outcome.made is not None:
             Output.objects.create(run=run, **vars(outcome.made))

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from evaluation.models import Run
-from evaluation.signing import (
+import ml_core.verify
+from evaluation.models import Run, SigningKey
+from evaluation.record_parts import (
+    cost_facts,
+    execution_facts,
+    installation_facts,
+    model_facts,
+    protocol_facts,
+    with_baseline,
+)
+from evaluation.replays import replays_of, summaries
+from hub.site import base_url, store
+from hub.storage.errors import KeyMissing
+from ml_core.verify.signing import (
     digest_of,
     is_signed_by,
     key_id_of,
@@ -18,10 +33,9 @@ from evaluation.signing import (
     public_bytes,
     sign,
 )
-from hub.site import base_url, store
-from hub.storage.errors import KeyMissing
 
-SCHEMA = "modelguild.evaluation-record/1"
+SCHEMA = "modelguild.evaluation-record/2"
+SCHEMA_FILE = "evaluation-record-2.schema.json"
 DRY_SCHEMA = "modelguild.dry-run/1"
 ALGORITHM = "Ed25519 over the SHA-256 of the record in canonical JSON"
 
@@ -54,12 +68,15 @@ class Measured:
     worker: dict[str, Any]
     base_files: dict[str, str] = field(default_factory=dict)
     """Of an adapter's base."""
+    examples: list[str] = field(default_factory=list)
+    """Ids of what was shown with its answers before each question."""
 
 
 @dataclass(frozen=True)
 class Signed:
     digest: str
     signature: str
+    key_id: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,7 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
     return {
         "schema": SCHEMA,
         "record_id": str(run.pk),
+        "job_id": f"{run.pk}/{run.attempt}",
         "created": created,
         "kind": "verified" if "model" in spec else "predictions",
         "site": base_url(),
@@ -101,20 +119,19 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
             "items_sha256": measured.items_sha256,
             "labels": measured.labels,
             "chance": task["chance"],
+            "replay_tolerance": task.get("replay_tolerance"),
         },
         "protocol": {
-            "task": task["type"],
-            "columns": task["columns"],
-            "metrics": task["metrics"],
+            **protocol_facts(task, metrics, measured.examples),
             **{name: task[name] for name in ("halves",) if name in task},
             "label_map": measured.label_map,
-            **{name: task[name] for name in ("generation", "comparison", "asking") if name in task},
             "asked": spec["engine"],
             "limits": spec["limits"],
         },
-        "execution": measured.execution,
-        "environment": measured.environment,
-        "results": measured.results,
+        "execution": execution_facts(measured.execution, task, run.attempt),
+        "environment": {**measured.environment, **installation_facts()},
+        "results": with_baseline(measured.results, task),
+        "cost": cost_facts(measured.execution),
         "samples": {
             "sha256": measured.samples.sha256,
             "size_bytes": measured.samples.size_bytes,
@@ -122,6 +139,13 @@ def build_record(*, run: Run, measured: Measured, created: str) -> dict[str, Any
             "columns": measured.samples.columns,
         },
     }
+
+
+@cache
+def record_schema() -> dict[str, Any]:
+    """The JSON Schema of the records that `build_record` makes."""
+    path = Path(ml_core.verify.__file__).with_name(SCHEMA_FILE)
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _subject(spec: dict[str, Any], measured: Measured) -> dict[str, Any]:
@@ -132,12 +156,19 @@ def _subject(spec: dict[str, Any], measured: Measured) -> dict[str, Any]:
         "model": {
             **spec["model"],
             "files": measured.model_files,
-            "format": "safetensors",
-            "remote_code": False,
+            **model_facts(spec["model"]["commit"], measured.model_files),
             **measured.model,
-            **({"base": {**spec["base"], "files": measured.base_files}} if "base" in spec else {}),
+            **_base(spec, measured),
         }
     }
+
+
+def _base(spec: dict[str, Any], measured: Measured) -> dict[str, Any]:
+    """Of a model that is an adapter: its own digest, and what it was put on."""
+    if "base" not in spec:
+        return {}
+    base = {**spec["base"], "files": measured.base_files}
+    return {"adapter": {"sha256": digest_of(measured.model_files)}, "base": base}
 
 
 def build_dry_record(*, run: Run, created: str) -> dict[str, Any]:
@@ -156,7 +187,8 @@ def build_dry_record(*, run: Run, created: str) -> dict[str, Any]:
 def sign_record(*, record: dict[str, Any]) -> Signed:
     """Digest and signature by this instance. Raises ValueError for NaN or infinity."""
     digest = digest_of(record)
-    return Signed(digest, sign(digest, load_private_key(settings.INSTANCE_KEY)))
+    key = load_private_key(settings.INSTANCE_KEY)
+    return Signed(digest, sign(digest, key), key_id_of(public_bytes(key)))
 
 
 def instance_key() -> dict[str, str]:
@@ -169,22 +201,69 @@ def instance_key() -> dict[str, str]:
     }
 
 
+def all_keys() -> list[dict[str, Any]]:
+    """The key of today first, then those that signed earlier records and sign no more."""
+    current = instance_key()
+    known = {key.key_id: key for key in SigningKey.objects.order_by("-first_used_at")}
+    today = known.pop(current["key_id"], None)
+    return [
+        {
+            **current,
+            "is_current": True,
+            "first_used_at": today.first_used_at.isoformat() if today else None,
+        },
+        *(
+            {
+                "key_id": key.key_id,
+                "algorithm": "Ed25519",
+                "public_key": key.public_key,
+                "is_current": False,
+                "first_used_at": key.first_used_at.isoformat(),
+            }
+            for key in known.values()
+        ),
+    ]
+
+
+def keep_key(*, key_id: str) -> None:
+    """Keeps the public key under which a record is about to be committed, for as long as there are
+    records. Part of the caller's transaction."""
+    current = instance_key()
+    if current["key_id"] == key_id:
+        SigningKey.objects.get_or_create(
+            key_id=key_id, defaults={"public_key": current["public_key"]}
+        )
+
+
+def key_of(run: Run) -> dict[str, str]:
+    """The public key that signed the record of `run`, also once another signs."""
+    current = instance_key()
+    kept = SigningKey.objects.filter(key_id=run.key_id).first()
+    if kept is None or kept.key_id == current["key_id"]:
+        return current
+    return {**current, "key_id": kept.key_id, "public_key": kept.public_key}
+
+
 def record_document(*, run: Run) -> dict[str, Any]:
-    """What is handed out: the record and, beside it, what vouches for it."""
+    """What is handed out: the record and, beside it, what vouches for it, and what later runs of
+    the same found, each of which has a record of its own."""
+    key = key_of(run)
     return {
         "record": run.record,
         "trust": {
             "digest": run.record_digest,
             "signature": run.signature,
             "algorithm": ALGORITHM,
-            **{key: instance_key()[key] for key in ("key_id", "public_key")},
+            "key_id": key["key_id"],
+            "public_key": key["public_key"],
         },
+        "replays": summaries(replays_of(run)),
     }
 
 
 def verify_run(*, run: Run) -> Verification:
     """Checks digest, signature and the stored samples of a finished run."""
-    key = instance_key()
+    key = key_of(run)
     public = base64.b64decode(key["public_key"])
     digest = digest_of(run.record)
     return Verification(

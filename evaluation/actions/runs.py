@@ -206,7 +206,7 @@ def _pool_for(spec: dict[str, Any], weights: Base, version: BenchmarkVersion) ->
 
 
 def _active_run(wanted: dict[str, Any]) -> Run | None:
-    return Run.objects.with_names().filter(**wanted, state__in=ACTIVE).first()
+    return Run.objects.with_names().filter(**wanted, replay_of=None, state__in=ACTIVE).first()
 
 
 def _joined(active: Run, spec: dict[str, Any]) -> Started:

@@ -278,6 +278,12 @@ class RunOut(serializers.Serializer[Run]):
     error = serializers.SerializerMethodField()
     scores = ScoreOut(many=True)
     record_digest = serializers.CharField(allow_blank=True)
+    replay_of = serializers.UUIDField(
+        source="replay_of_id", allow_null=True, help_text="The run that this one measures again."
+    )
+    replay_verdict = serializers.CharField(
+        allow_blank=True, help_text="agree, differ or cannot_tell; the record says why."
+    )
     is_cancel_requested = serializers.BooleanField()
     url = serializers.CharField(source="url_path")
 
@@ -364,34 +370,6 @@ class LeaderboardOut(serializers.Serializer[Any]):
     chance = serializers.FloatField(allow_null=True)
     baselines = serializers.ListField(child=serializers.DictField())
     rows = BoardRowOut(many=True)
-
-
-class TrustOut(serializers.Serializer[Any]):
-    digest = serializers.CharField()
-    signature = serializers.CharField()
-    algorithm = serializers.CharField()
-    key_id = serializers.CharField()
-    public_key = serializers.CharField()
-
-
-class RecordOut(serializers.Serializer[Any]):
-    record = serializers.DictField()
-    trust = TrustOut()
-
-
-class VerificationOut(serializers.Serializer[Any]):
-    is_valid = serializers.BooleanField()  # type: ignore[assignment]  # a field, not the method
-    is_digest_right = serializers.BooleanField()
-    is_signature_right = serializers.BooleanField()
-    are_samples_right = serializers.BooleanField()
-    digest = serializers.CharField()
-    key_id = serializers.CharField()
-
-
-class InstanceKeyOut(serializers.Serializer[Any]):
-    key_id = serializers.CharField()
-    algorithm = serializers.CharField()
-    public_key = serializers.CharField(help_text="32 bytes in base64.")
 
 
 class CompareIn(serializers.Serializer[Any]):

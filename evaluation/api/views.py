@@ -14,7 +14,14 @@ from rest_framework.views import APIView
 
 from evaluation import access, comparisons, downloads
 from evaluation.actions import runs as run_actions
-from evaluation.actions.records import instance_key, record_document, verify_run
+from evaluation.actions.records import (
+    all_keys,
+    instance_key,
+    record_document,
+    record_schema,
+    verify_run,
+)
+from evaluation.api import record_forms
 from evaluation.api import serializers as forms
 from evaluation.bases import find_base
 from evaluation.boards import board_csv
@@ -26,7 +33,7 @@ from evaluation.slow_comparisons import wait_for
 from hub.access import get_repo_for_read
 from hub.auth import actor_of
 from hub.errors import InvalidInput
-from hub.site import git_of
+from hub.site import base_url, git_of
 
 _SEARCH = OpenApiParameter("search", str, description="Words of name or data set.")
 _TYPE = OpenApiParameter("type", str, description="Task, such as text-classification.")
@@ -194,7 +201,7 @@ class RunCancel(APIView):
 
 
 class RunRecord(APIView):
-    @extend_schema(operation_id="get_record", responses=forms.RecordOut)
+    @extend_schema(operation_id="get_record", responses=record_forms.RecordOut)
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
         """The record of a finished run, with digest and signature."""
         run = access.get_run_for_read(actor_of(request), run_id)
@@ -215,19 +222,34 @@ class RunPredictions(APIView):
 
 
 class RunVerify(APIView):
-    @extend_schema(operation_id="verify_run", responses=forms.VerificationOut)
+    @extend_schema(operation_id="verify_run", responses=record_forms.VerificationOut)
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
         """Whether record and samples are as this instance signed them."""
         run = access.get_run_for_read(actor_of(request), run_id)
         _require_finished(run.state)
-        return Response(forms.VerificationOut(verify_run(run=run)).data)
+        return Response(record_forms.VerificationOut(verify_run(run=run)).data)
 
 
 class InstanceKey(APIView):
-    @extend_schema(operation_id="get_instance_key", responses=forms.InstanceKeyOut)
+    @extend_schema(operation_id="get_instance_key", responses=record_forms.InstanceKeyOut)
     def get(self, request: Request) -> Response:
         """The public key with which records of this instance can be checked."""
         return Response(instance_key())
+
+
+class InstanceKeys(APIView):
+    @extend_schema(operation_id="get_instance_keys", responses=record_forms.InstanceKeysOut)
+    def get(self, request: Request) -> Response:
+        """Every key that has signed a record here, today's first; also retired ones hold."""
+        return Response({"site": base_url(request), "keys": all_keys()})
+
+
+class RecordSchema(APIView):
+    @extend_schema(operation_id="get_record_schema", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """The JSON Schema of evaluation records."""
+        address = f"{base_url(request)}{request.path}"
+        return Response({"$id": address, **record_schema()}, content_type="application/schema+json")
 
 
 def _split(repo_id: str) -> tuple[str, str]:

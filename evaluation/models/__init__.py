@@ -1,5 +1,6 @@
 from evaluation.models.benchmark import Benchmark, BenchmarkFile, BenchmarkVersion
 from evaluation.models.claim import Claim
+from evaluation.models.imported_log import ImportedLog
 from evaluation.models.incident import Incident, IncidentKind
 from evaluation.models.run import (
     ACTIVE,
@@ -16,6 +17,7 @@ from evaluation.models.run import (
 )
 from evaluation.models.score import Direction, LeaderboardEntry, Score
 from evaluation.models.share import Share
+from evaluation.models.signing_key import SigningKey
 from evaluation.models.system import System
 from evaluation.models.training import Checkpoint, CurvePoint, Output, OutputState, Series
 from evaluation.models.worker import ALIVE_WITHIN, Worker
@@ -35,6 +37,7 @@ __all__ = [
     "CurvePoint",
     "Direction",
     "ErrorFamily",
+    "ImportedLog",
     "Incident",
     "IncidentKind",
     "LeaderboardEntry",
@@ -47,6 +50,7 @@ __all__ = [
     "Score",
     "Series",
     "Share",
+    "SigningKey",
     "System",
     "Worker",
     "states_before",

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from django.db import models
 
+from evaluation.models.imported_log import ImportedLog
 from hub.models import Repo
 
 
 class Claim(models.Model):
-    """One value that a model's default branch, or an open pull request, claims for a data set.
+    """One value that a model's branch, an open pull request or an imported log claims.
 
-    A copy of what git holds (`evaluation.actions.claims`); names are kept as they are written,
-    since a data set may come, go and be renamed without the model's knowledge.
+    The first two are copies of what git holds (`evaluation.actions.claims`); names are kept as they
+    are written, since a data set may come, go and be renamed without the model's knowledge.
     """
 
     model_repo = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="claims")
     pull_request = models.PositiveIntegerField(null=True)
     """The number of the open pull request that claims it; None for the model's own claim."""
+    imported = models.ForeignKey(
+        ImportedLog, null=True, blank=True, on_delete=models.CASCADE, related_name="claims"
+    )
+    """The log it was taken from; None for what the model's own branch says."""
     filename = models.CharField(max_length=255)
     dataset_name = models.CharField(max_length=193)
     """`namespace/name` in small letters."""

@@ -204,11 +204,19 @@ class Run(models.Model):
     record = models.JSONField(null=True, blank=True)
     record_digest = models.CharField(max_length=64, blank=True)
     signature = models.CharField(max_length=128, blank=True)
+    key_id = models.CharField(max_length=16, blank=True)
+    """Of the key that signed; see `SigningKey`."""
     predictions_key = models.CharField(max_length=200, blank=True)
     predictions_sha256 = models.CharField(max_length=64, blank=True)
     predictions_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     confusion = models.JSONField(null=True, blank=True)
     """`{"labels": [...], "counts": [[...]]}`, rows are targets; None beyond 40 labels."""
+    replay_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="replays"
+    )
+    """The finished run that this one measures again, with the same commits and spec."""
+    replay_verdict = models.CharField(max_length=12, blank=True)
+    """`agree`, `differ` or `cannot_tell`; the record says how it came to that."""
     output_repo = models.ForeignKey(
         Repo, null=True, blank=True, on_delete=models.SET_NULL, related_name="made_by_runs"
     )
@@ -221,8 +229,17 @@ class Run(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "model_repo", "model_commit", "benchmark_version"],
-                condition=Q(state__in=("queued", "preparing", "running"), is_dry_run=False),
+                condition=Q(
+                    state__in=("queued", "preparing", "running"),
+                    is_dry_run=False,
+                    replay_of__isnull=True,
+                ),
                 name="run_active_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["replay_of"],
+                condition=Q(state__in=("queued", "preparing", "running")),
+                name="run_active_replay_unique",
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=("preparing", "running")) | ~Q(lease_token=""),

@@ -20,16 +20,17 @@ from evaluation.access import (
     linked_model,
     may_cancel,
 )
-from evaluation.actions.records import instance_key
+from evaluation.actions.records import key_of
 from evaluation.actions.runs import cancel_run
 from evaluation.messages import explain_run_error, explain_wait, phase_title, runs_ahead
 from evaluation.metrics import info_of
 from evaluation.models import ErrorFamily, Run, RunKind, RunState, Score
 from evaluation.portal.convert import conversion_context
 from evaluation.portal.findings import halves_of, reliability_of, slices_of
+from evaluation.portal.replays import result_context
 from evaluation.portal.training import training_context
 from evaluation.queries import queue_insight
-from evaluation.recompute import recompute_code
+from evaluation.recompute import recompute_code, verify_lines
 from hub.auth import Actor, actor_of
 
 LIST_LIMIT = 30
@@ -121,7 +122,7 @@ def _context(request: HttpRequest, run_id: uuid.UUID) -> dict[str, Any]:
     elif run.kind == RunKind.CONVERT:
         context |= conversion_context(actor, run)
     elif run.state == RunState.FINISHED:
-        context |= _results(actor, run)
+        context |= _results(actor, run) | result_context(actor, run)
     return context
 
 
@@ -139,6 +140,8 @@ def _again_url(actor: Actor, run: Run) -> str:
     """Where the reader starts the same again; empty where they cannot."""
     version, model = run.benchmark_version, run.model_repo
     if actor.user is None:
+        return ""
+    if run.kind == RunKind.EVALUATE and run.state == RunState.FINISHED:
         return ""
     if model is None:
         return f"{version.benchmark.url_path}/predictions" if version else ""
@@ -169,7 +172,8 @@ def _results(actor: Actor, run: Run) -> dict[str, Any]:
         "reliability": reliability_of(record),
         "clustered": _n_clusters(record),
         "matrix": heat_matrix(run.confusion),
-        "key_id": instance_key()["key_id"],
+        "key_id": key_of(run)["key_id"],
+        "verify": verify_lines(run),
         "recompute": recompute_code(
             f"{run.pk}-predictions.parquet",
             scores[0].metric if scores else "",

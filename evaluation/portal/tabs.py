@@ -15,6 +15,7 @@ from evaluation.messages import explain_problem
 from evaluation.metrics import info_of
 from evaluation.models import Benchmark, BenchmarkFile, LeaderboardEntry, Run, RunKind, RunState
 from evaluation.portal.boards import axis_of
+from evaluation.portal.imports import logs_of
 from evaluation.queries import board_rows, standings
 from hub.access import Level
 from hub.auth import Actor, actor_of
@@ -93,10 +94,11 @@ def evaluations(request: HttpRequest, namespace: str, name: str) -> HttpResponse
         .for_list()
         .order_by("-queued_at")[:RUNS_SHOWN]
     )
-    context = {
+    context: dict[str, Any] = {
         "runs": list(runs),
         "standings": _standings(page.actor, page.repo),
         "claims": claims_made_by(page.actor, page.repo),
+        "logs": logs_of(page.actor, page.repo),
     }
     return page.render("evaluation/evaluations_tab.html", "evaluations", context)
 

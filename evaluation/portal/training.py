@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from evaluation.access import get_run_for_cancel, may_cancel, require_may_publish
 from evaluation.actions.finetunes import require_free_target, resume_run
 from evaluation.actions.publishing import ask_to_publish
-from evaluation.actions.records import instance_key
+from evaluation.actions.records import key_of
 from evaluation.curves import measured_rows
 from evaluation.finetune_spec import Target
 from evaluation.metrics import info_of
@@ -90,7 +90,7 @@ def _results(actor: Actor, run: Run) -> dict[str, Any]:
         "output": output,
         "may_see_output": repo is not None and level_of(actor, repo) >= Level.READ,
         "output_url": _output_url(run, output),
-        "key_id": instance_key()["key_id"],
+        "key_id": key_of(run)["key_id"],
     }
 
 

@@ -152,6 +152,7 @@ class Converting:
             record=record,
             record_digest=signed.digest,
             signature=signed.signature,
+            key_id=signed.key_id,
             made=MadeFiles(folder, files),
         )
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow as pa
 from django.conf import settings
 from django.utils import timezone
 
@@ -21,12 +22,13 @@ from evaluation.actions.records import (
 )
 from evaluation.errors import JobFailed
 from evaluation.models import Run, Score
+from evaluation.replays import replay_facts
 from evaluation.stream import Event, parse_event
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker.background import Background
 from evaluation.worker.fetch import fetch_model
 from evaluation.worker.inputs import Job, prepare_job
-from evaluation.worker.samples import items_digest, write_samples
+from evaluation.worker.samples import input_digests, with_inputs, write_samples
 from evaluation.worker.work import (
     Desk,
     as_failure,
@@ -40,6 +42,7 @@ from evaluation.worker.workspace import Workspace
 from ml_core.answers.kind import Answered
 from ml_core.assessment import assess
 from ml_core.data.rows import open_plain_file, sha256_of
+from ml_core.data.withhold import INPUTS_FILE
 from ml_core.errors import CoreError
 from ml_core.evalfile import Halves
 from ml_core.evalfile.submissions import PRIVATE, PUBLIC
@@ -51,6 +54,7 @@ from ml_core.evaluate.evaluation import (
 )
 from ml_core.records import from_json, to_json
 from ml_core.results import Confusion, EvaluationResult, MetricSlices, Scores
+from ml_core.verify.recomputing import items_digest
 
 MAX_RESULT_BYTES = 64 << 20
 MAX_CONFUSION_LABELS = 40
@@ -75,6 +79,7 @@ class _Scored:
     predictions: Answered
     scores: Scores
     samples: SampleFile
+    rows: pa.Table
 
 
 class Evaluation:
@@ -147,6 +152,8 @@ class Evaluation:
         measured = self._measured(said, scores, execution, scored.samples)
         created = timezone.now().isoformat()
         record = build_record(run=desk.run, measured=measured, created=created)
+        if desk.run.replay_of is not None:
+            record["replay"] = replay_facts(run=desk.run, samples=scored.rows, found=record)
         signed = sign_record(record=record)
         desk.keeper.raise_if_stopped()
         samples_key = f"{claim_folder(desk.run)}/predictions.parquet"
@@ -156,6 +163,8 @@ class Evaluation:
             record=record,
             record_digest=signed.digest,
             signature=signed.signature,
+            key_id=signed.key_id,
+            replay_verdict=record.get("replay", {}).get("verdict", ""),
             predictions_key=samples_key,
             predictions_sha256=scored.samples.sha256,
             predictions_size_bytes=scored.samples.size_bytes,
@@ -177,7 +186,7 @@ class Evaluation:
         """A job that ended well has passed every check; nothing is scored."""
         record = build_dry_record(run=self.desk.run, created=timezone.now().isoformat())
         signed = sign_record(record=record)
-        return Outcome([], record, signed.digest, signed.signature)
+        return Outcome([], record, signed.digest, signed.signature, signed.key_id)
 
     def _measured(
         self, said: Said, scores: Scores, execution: dict[str, Any], samples: SampleFile
@@ -199,6 +208,7 @@ class Evaluation:
             results=_results(scores),
             samples=samples,
             worker=worker_facts(self.desk.run),
+            examples=[example.item_id for example in self.job.spec.examples],
         )
 
 
@@ -221,8 +231,11 @@ def _score(job: Job, space: Workspace, samples_path: Path, halves: Halves | None
         setting=setting_of(job.spec, predictions),
         halves=halves,
     )
-    samples = write_samples(found.samples, samples_path)
-    return _Scored(predictions, found.scores, samples)
+    rows, inputs = found.samples, space.inputs / INPUTS_FILE
+    if inputs.is_file():
+        rows = with_inputs(rows, input_digests(inputs))
+    samples = write_samples(rows, samples_path)
+    return _Scored(predictions, found.scores, samples, rows)
 
 
 def score_rows(scores: Scores) -> list[Score]:

@@ -177,6 +177,7 @@ class Finetuning:
             record=record,
             record_digest=signed.digest,
             signature=signed.signature,
+            key_id=signed.key_id,
             made=MadeFiles(folder, files),
         )
 

@@ -63,7 +63,7 @@ ELSEWHERE = set(
     hf_copy_large_files hf_duplicate git_upload_pack git_receive_pack
     lfs_batch lfs_complete lfs_object lfs_part lfs_verify
     api_benchmark api_leaderboard api_predictions submit_predictions
-    leaderboard evaluate_on finetune_price
+    leaderboard evaluate_on finetune_price import_results
     """.split()
 )
 """These need rights that pass every gate, a signature, a benchmark, or another method than GET:

@@ -36,7 +36,8 @@ SAMPLES = {
     "event_id": "ab" * 12, "slug": "best-00000000000000000000abcd", "item_id": "1",
     "webhook_id": "0" * 24, "delivery_id": "0" * 24,
     "run_id": "00000000-0000-4000-8000-000000000000", "task_id": "task", "tag": "v1", "num": "1",
-    "status": "pending",
+    "status": "pending", "form": "lm-eval",
+    "log_id": "00000000-0000-4000-8000-000000000000",
     "public_id": "x" * 32, "ending": "png",
 }  # fmt: skip
 """What stands for a route's parameter. A new parameter needs a line here."""
@@ -72,6 +73,7 @@ OPEN_TO_READERS: dict[str, str] = {
 EVERYONE = """
     healthz set_language api_benchmarks api_compare api_runs instance_key api_schema api_docs
     api_eval_schema
+    instance_keys record_schema api_claims
     telemetry cas-telemetry hf_validate_yaml hf_agent_harnesses hf_telemetry hf_tasks hf_model_tags
     hf_data_tags spaces hf_liked_repos hf_user hf_user_followers hf_user_following hf_organization
     hf_organization_followers hf_members hf_collections followers following
@@ -105,6 +107,8 @@ NOTHING_THERE = ["cas-root", "cas-rest", "hf_one_part_id"]
 BY_NAME = """
     api_run_curves api_run_resume api_run_publish run_resume run_publish
     api_run api_run_cancel api_run_record api_run_predictions api_run_verify
+    api_run_replays api_run_export api_run_publish_results run_replay run_publish_results
+    api_claim api_claim_source claim_remove
     run run_panel run_cancel run_predictions run_record
     hf_collection hf_collection_items hf_collection_item
     collection collection_edit collection_delete collection_item

@@ -38,7 +38,7 @@ MEMBERS_ONLY = """
     hf_auth_check_write hf_preupload hf_commit xet-write-token hf_branch hf_tag hf_super_squash
     hf_large_files hf_discussion_merge hf_discussion_status hf_discussion_title discussion_merge
     discussion_status discussion_title hf_access_requests hf_grant_access hf_handle_access
-    access_requests decide_access grant_access access_report
+    access_requests decide_access grant_access access_report import_results
 """.split()
 """Routes by which a member may do what a reader may not."""
 

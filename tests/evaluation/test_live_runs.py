@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import time
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jsonschema
 import pyarrow.parquet as pq
 import pytest
 
+from ml_core.verify import check_document, read_keys
 from tests.support.benchmarks import CSV, EVAL_YAML
 from tests.support.live_site import LiveSite, wait_for
 from tests.support.tiny_models import save_text_classifier
@@ -109,8 +112,24 @@ def test_pushed_model_ends_on_the_leaderboard(
     assert document["record"]["model"]["commit"] == done["commit"]
     assert document["record"]["execution"]["job"]["confinement"]["network"] == "none"
     assert person.api.get(f"/runs/{run['id']}/verify").json()["is_valid"] is True
+    jsonschema.validate(document["record"], person.api.get("/record-schema").json())
+    samples_path = tmp_path / "samples.parquet"
+    samples_path.write_bytes(person.api.get(f"/runs/{run['id']}/predictions").content)
+    keys = read_keys(json.dumps(person.api.get("/instance-key").json()))
+    assert check_document(document, keys, samples_path).is_whole
+    text = json.dumps({"text": "a good film with a fine story"}, sort_keys=True)
+    assert samples[0]["input_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    cost = document["record"]["cost"]
+    assert cost["wall_s"] > 0
+    assert cost["tokens_in"] > 0
     board = person.api.get(f"/leaderboards/{benchmark}").json()
     assert [row["model"] for row in board["rows"]] == [model]
+    again = person.api.post(f"/runs/{run['id']}/replays").json()
+    replay = person.wait(again["id"], "finished", "failed")
+    assert (replay["replay_of"], replay["replay_verdict"]) == (run["id"], "agree")
+    (found,) = person.api.get(f"/runs/{run['id']}/replays").json()["items"]
+    assert (found["rule"], found["n_changed"], found["max_difference"]) == ("equal", 0, 0.0)
+    assert person.api.get(f"/leaderboards/{benchmark}").json()["rows"][0]["run"] == run["id"]
 
 
 def test_model_of_foreign_labels_fails_with_words(

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from evaluation.actions.records import instance_key, record_document, sign_record, verify_run
 from evaluation.models import Run
-from evaluation.signing import canonical_json, digest_of, is_signed_by
 from hub.site import store
+from ml_core.verify.signing import canonical_json, digest_of, is_signed_by
 from tests.support.benchmarks import finished_run, make_benchmark, make_model
 from tests.support.cast import Cast
 

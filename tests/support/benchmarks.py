@@ -18,6 +18,7 @@ from evaluation.actions.leases import Outcome, claim_run, finish_run, start_job
 from evaluation.actions.records import Measured, SampleFile, build_record, sign_record
 from evaluation.actions.runs import start_run
 from evaluation.models import Benchmark, Run, Score, Worker
+from evaluation.replays import replay_facts
 from hub.models import Organization, Repo, User
 from hub.site import store
 from tests.support.factories import make_repo
@@ -117,6 +118,7 @@ def outcome(value: float | None = 0.75, *, half_width: float = 0.1, n: int = 100
         record=record,
         record_digest=signed.digest,
         signature=signed.signature,
+        key_id=signed.key_id,
         predictions_key="runs/test/predictions.parquet",
         predictions_sha256="0" * 64,
         predictions_size_bytes=1,
@@ -148,12 +150,23 @@ def measured_run(
     user: User,
     said: Sequence[str | None],
     right: Sequence[str],
+    **more: Any,
+) -> Run:
+    """A finished run with these answers to these items, its rows in the store."""
+    return measure(make_run(benchmark, model, user), said, right, **more)
+
+
+def measure(
+    run: Run,
+    said: Sequence[str | None],
+    right: Sequence[str],
     *,
     clusters: Sequence[str] | None = None,
     groups: Sequence[str | None] | None = None,
     sure: float = 0.8,
+    execution: dict[str, Any] | None = None,
 ) -> Run:
-    """A finished run with these answers to these items, its rows in the store."""
+    """Brings a queued run to its end with these answers, as a worker would."""
     from ml_core.answers.label import KIND
     from ml_core.assessment import assess
     from ml_core.data.labels import Truth
@@ -172,17 +185,18 @@ def measured_run(
     )
     truth = Truth(ids, np.array([places[each] for each in right]), labels)
     marks = Marks(tuple(clusters) if clusters else None, tuple(groups) if groups else None)
-    assert benchmark.current is not None
+    assert run.benchmark_version is not None
     found = assess(
         KIND,
         predictions,
         truth,
         marks,
-        metrics=benchmark.current.metrics,
+        metrics=run.benchmark_version.metrics,
         setting=Setting(predictions.n_missing, 200, 0),
     )
-    held = claim_after(make_run(benchmark, model, user))
-    finish_run(run=held, outcome=_measured_outcome(held, found, ids, labels))
+    held = claim_after(run)
+    outcome = _measured_outcome(held, found, ids, labels, execution or {})
+    finish_run(run=held, outcome=outcome)
     held.refresh_from_db()
     return held
 
@@ -197,10 +211,14 @@ def claim_after(run: Run) -> Run:
 
 
 def _measured_outcome(
-    run: Run, found: Assessment, ids: tuple[str, ...], labels: tuple[str, ...]
+    run: Run,
+    found: Assessment,
+    ids: tuple[str, ...],
+    labels: tuple[str, ...],
+    execution: dict[str, Any],
 ) -> Outcome:
     from evaluation.worker.evaluating import _confusion, _results, score_rows
-    from evaluation.worker.samples import items_digest
+    from ml_core.verify.recomputing import items_digest
 
     key = f"runs/{run.pk}/measured/predictions.parquet"
 
@@ -212,16 +230,20 @@ def _measured_outcome(
     samples = SampleFile(digest, len(data), len(ids), found.samples.column_names)
     measured = Measured(
         model={}, model_files={}, data_files={}, items_sha256=items_digest(ids),
-        labels=list(labels), label_map={}, execution={}, environment={},
+        labels=list(labels), label_map={}, execution=execution, environment={},
         results=_results(found.scores), samples=samples, worker={},
     )  # fmt: skip
     record = build_record(run=run, measured=measured, created=timezone.now().isoformat())
+    if run.replay_of is not None:
+        record["replay"] = replay_facts(run=run, samples=found.samples, found=record)
     signed = sign_record(record=record)
     return Outcome(
+        replay_verdict=record.get("replay", {}).get("verdict", ""),
         scores=score_rows(found.scores),
         record=record,
         record_digest=signed.digest,
         signature=signed.signature,
+        key_id=signed.key_id,
         predictions_key=key,
         predictions_sha256=digest,
         predictions_size_bytes=len(data),
