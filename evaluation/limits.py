@@ -2,18 +2,21 @@
 
 `eval.yaml` says it (`ml_core.evalfile.Submissions`). Runs of all versions of the benchmark count;
 dry runs, cancellations and what was lost by our fault do not. Who keeps the data set is not bound.
+What somebody hands in for an organisation counts against both, so that nobody multiplies a limit by
+founding organisations.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from evaluation.errors import SubmissionLimitReached, SubmissionsClosed
 from evaluation.models import BenchmarkVersion, Run
@@ -42,6 +45,8 @@ class Allowance:
     left_in_total: int | None = None
     retry_at: datetime | None = None
     """When one of today's limit is free again."""
+    used_by: str = ""
+    """Who has used most of them: the namespace asked about, or the person who acts for it."""
 
     @property
     def has_limits(self) -> bool:
@@ -55,9 +60,12 @@ def rules_of(version: BenchmarkVersion) -> Submissions | None:
 
 
 def allowance(
-    version: BenchmarkVersion, namespace: Namespace | None, now: datetime | None = None
+    version: BenchmarkVersion,
+    namespace: Namespace | None,
+    user: User | None = None,
+    now: datetime | None = None,
 ) -> Allowance | None:
-    """What `namespace` may still hand in; None where the benchmark sets no rules."""
+    """What may still be handed in for `namespace` by `user`; None where there are no rules."""
     rules = rules_of(version)
     if rules is None:
         return None
@@ -66,27 +74,36 @@ def allowance(
     is_open = phase is not None or not rules.phases
     per_day = phase.per_day if phase and phase.per_day else rules.per_day
     total = phase.total if phase and phase.total else rules.total
-    times: list[datetime] = []
-    if namespace is not None and is_open and (per_day or total):
-        since = phase.opens if phase and phase.total else None
-        runs = _runs_of(version, namespace)
-        kept = runs.filter(queued_at__gte=datetime.fromisoformat(since)) if since else runs
-        times = sorted(kept.values_list("queued_at", flat=True), reverse=True)
+    found = Allowance(rules, phase, rules.next_phase(now), is_open, per_day, total, per_day, total)
+    if namespace is None or not is_open or not found.has_limits:
+        return found
+    since = datetime.fromisoformat(phase.opens) if phase and phase.total and phase.opens else None
+    standings = [
+        _standing(found, name, runs.filter(queued_at__gte=since) if since else runs, now)
+        for name, runs in _runs_by_who(version, namespace, user).items()
+    ]
+    return min(standings, key=_what_is_left)
+
+
+def _standing(rules: Allowance, name: str, runs: QuerySet[Run], now: datetime) -> Allowance:
+    times = sorted(runs.values_list("queued_at", flat=True), reverse=True)
     today = [when for when in times if when > now - DAY]
-    left_today = None if per_day is None else max(0, per_day - len(today))
-    left_in_total = None if total is None else max(0, total - len(times))
-    retry_at = today[per_day - 1] + DAY if per_day and len(today) >= per_day else None
-    return Allowance(
+    per_day, total = rules.per_day, rules.total
+    return replace(
         rules,
-        phase,
-        rules.next_phase(now),
-        is_open,
-        per_day,
-        total,
-        left_today,
-        left_in_total,
-        retry_at,
+        left_today=None if per_day is None else max(0, per_day - len(today)),
+        left_in_total=None if total is None else max(0, total - len(times)),
+        retry_at=today[per_day - 1] + DAY if per_day and len(today) >= per_day else None,
+        used_by=name,
     )
+
+
+def _what_is_left(found: Allowance) -> tuple[float, float, float]:
+    """Less is stricter; of two who have none left today, who waits longer."""
+    total = math.inf if found.left_in_total is None else found.left_in_total
+    today = math.inf if found.left_today is None else found.left_today
+    wait = 0.0 if found.retry_at is None else -found.retry_at.timestamp()
+    return (min(total, today), total, wait)
 
 
 def submitter_of(user: User, model: Repo) -> Namespace:
@@ -99,7 +116,8 @@ def submitter_of(user: User, model: Repo) -> Namespace:
 def require_allowance(version: BenchmarkVersion, namespace: Namespace, user: User) -> None:
     """Lets pass what may be handed in now; within the transaction that makes the run.
 
-    The row of the namespace is locked, so that of two at once only one takes the last place.
+    The rows of namespace and person are locked, so that of two at once only one takes the last
+    place.
 
     Raises: SubmissionsClosed, SubmissionLimitReached.
     """
@@ -107,21 +125,29 @@ def require_allowance(version: BenchmarkVersion, namespace: Namespace, user: Use
         return
     if rules_of(version) is None:
         return
-    Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk)
-    found = allowance(version, namespace)
+    both = Namespace.objects.filter(pk__in={namespace.pk, user.namespace.pk}).order_by("pk")
+    list(both.select_for_update(no_key=True))
+    found = allowance(version, namespace, user)
     assert found is not None
     if not found.is_open:
         raise SubmissionsClosed(closed_words(found))
     if found.left_in_total == 0:
-        words = _("%(who)s has handed in %(n)s times, which is the limit of this benchmark.")
-        raise SubmissionLimitReached(words % {"who": namespace.name, "n": found.total})
+        words = ngettext(
+            "%(who)s has handed in %(n)s time, which is the limit of this benchmark.",
+            "%(who)s has handed in %(n)s times, which is the limit of this benchmark.",
+            found.total or 0,
+        )
+        raise SubmissionLimitReached(words % {"who": found.used_by, "n": found.total})
     if found.left_today == 0 and found.retry_at is not None:
         wait = math.ceil((found.retry_at - timezone.now()).total_seconds())
-        words = _(
+        words = ngettext(
+            "%(who)s has handed in %(n)s time within a day, which is the limit of this benchmark."
+            " The next is possible at %(when)s.",
             "%(who)s has handed in %(n)s times within a day, which is the limit of this benchmark."
-            " The next is possible at %(when)s."
+            " The next is possible at %(when)s.",
+            found.per_day or 0,
         )
-        values = {"who": namespace.name, "n": found.per_day, "when": moment(found.retry_at)}
+        values = {"who": found.used_by, "n": found.per_day, "when": moment(found.retry_at)}
         raise SubmissionLimitReached(words % values, retry_after_s=max(1, wait))
 
 
@@ -143,8 +169,14 @@ def moment(when: datetime) -> str:
     return date_format(timezone.localtime(when), "DATETIME_FORMAT") + " " + when.strftime("%Z")
 
 
-def _runs_of(version: BenchmarkVersion, namespace: Namespace) -> QuerySet[Run]:
-    runs = Run.objects.filter(
-        benchmark_version__benchmark_id=version.benchmark_id, submitter=namespace
-    )
-    return counted(runs)
+def _runs_by_who(
+    version: BenchmarkVersion, namespace: Namespace, user: User | None
+) -> dict[str, QuerySet[Run]]:
+    """Runs that count, by whose they are: the namespace's, and those that `user` handed in for
+    whomever."""
+    runs = counted(Run.objects.filter(benchmark_version__benchmark_id=version.benchmark_id))
+    found = {namespace.name: runs.filter(submitter=namespace)}
+    if user is None:
+        return found
+    own = runs.filter(Q(owner=user) | Q(submitter=user.namespace))
+    return found | {user.namespace.name: own.exclude(system__is_baseline=True)}

@@ -19,7 +19,7 @@ from evaluation.models import BenchmarkVersion
 from hub.access import get_repo_for_read
 from hub.auth import Actor, actor_of
 from hub.errors import InvalidInput
-from hub.models import Namespace, Repo
+from hub.models import Namespace, Repo, User
 from hub.site import base_url
 from hub.xet.bodies import RequestBody
 from ml_core.evalfile import Submissions, eval_schema
@@ -41,8 +41,11 @@ class Predictions(APIView):
         benchmark = access.get_benchmark_for_read(actor, namespace, name, task_id)
         assert benchmark.current is not None
         asked = request.query_params.get("namespace", "")
-        who = access.require_may_submit(actor, benchmark, asked) if actor.user else None
-        return Response(forms.SubmissionRulesOut(rules_body(benchmark.current, who)).data)
+        who = actor.user.namespace if actor.user else None
+        if actor.user and asked:
+            who = access.require_may_submit(actor, benchmark, asked)
+        body = rules_body(benchmark.current, who, actor.user)
+        return Response(forms.SubmissionRulesOut(body).data)
 
     @extend_schema(
         operation_id="submit_predictions",
@@ -100,11 +103,13 @@ def find_model(actor: Actor, repo_id: str) -> Repo | None:
     return get_repo_for_read(actor, "model", namespace, name)
 
 
-def rules_body(version: BenchmarkVersion, whose: Namespace | None) -> dict[str, Any]:
-    """The rules of a benchmark, and how `whose` stands."""
+def rules_body(
+    version: BenchmarkVersion, whose: Namespace | None, user: User | None
+) -> dict[str, Any]:
+    """The rules of a benchmark, and how `user` stands who acts for `whose`."""
     task = get_task(version.spec["type"])
     rules = rules_of(version) or Submissions()
-    found = allowance(version, whose)
+    found = allowance(version, whose, user)
     return {
         "takes_models": bool(task.runner),
         "takes_predictions": rules.predictions,

@@ -96,7 +96,7 @@ def standing(benchmark: Benchmark, user: User | None) -> dict[str, Any]:
     version = benchmark.current
     found: Allowance | None = None
     if version is not None:
-        found = allowance(version, user.namespace if user is not None else None)
+        found = allowance(version, user.namespace if user is not None else None, user)
     return {
         "allowance": found,
         "is_known": user is not None,

@@ -18,7 +18,7 @@ from evaluation.actions.submissions import Handed, file_key, submit_predictions
 from evaluation.errors import SubmissionLimitReached, SubmissionsClosed
 from evaluation.models import Benchmark, LeaderboardEntry, Run, RunKind, System
 from hub.errors import HubError
-from hub.models import AccessToken, Namespace, Repo, User
+from hub.models import AccessToken, Namespace, Repo, TokenScope, User
 from hub.site import store
 from tests.support.benchmarks import (
     EVAL_YAML,
@@ -141,6 +141,27 @@ def test_an_organisation_hands_in_in_its_own_name_and_limit(cast: Cast) -> None:
         hand_in(benchmark, cast.member, namespace=guild, system="again")
     assert 0 < caught.value.details["retry_after_s"] <= 24 * 3600
     assert hand_in(benchmark, cast.member).submitter == cast.member.namespace
+
+
+def test_a_limit_does_not_grow_with_ones_organisations(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.owner, eval_yaml=rules(", total: 1"))
+    first = make_organization("first", admin=cast.stranger).namespace
+    second = make_organization("second", admin=cast.stranger).namespace
+    hand_in(benchmark, cast.stranger, namespace=first)
+    for whose in (second, cast.stranger.namespace):
+        with pytest.raises(SubmissionLimitReached, match="sten has handed in 1 time,"):
+            hand_in(benchmark, cast.stranger, namespace=whose, system="again")
+    told = cast.api_client("stranger").get(url(benchmark, namespace="second")).json()
+    assert (told["namespace"], told["left_in_total"]) == ("second", 0)
+    assert hand_in(benchmark, cast.reader, namespace=second).submitter == second
+
+
+def test_a_token_that_may_only_read_is_told_the_rules(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.owner, eval_yaml=rules(", total: 2"))
+    client = cast.api_client("stranger", TokenScope.READ)
+    told = client.get(url(benchmark))
+    assert (told.status_code, told.json()["left_in_total"]) == (200, 2)
+    assert post(client, benchmark).status_code == 403
 
 
 def test_models_of_a_team_count_against_the_same_limit(cast: Cast) -> None:
