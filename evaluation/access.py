@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluation.errors import BenchmarkNotFound, LogNotFound, RunNotFound
 from evaluation.finetune_spec import Target
-from evaluation.models import Benchmark, ImportedLog, Run, System
+from evaluation.models import Benchmark, ImportedLog, Run, RunKind, System
 from hub.access import (
     Level,
     check_may_read_contents,
@@ -78,8 +78,14 @@ def get_run_for_read(actor: Actor, run_id: uuid.UUID) -> Run:
 
 def error_words(actor: Actor, run: Run) -> tuple[str, dict[str, Any]]:
     """Message and details of the run's error. They may quote model and data, so whom a gate keeps
-    out gets none of them, unless the run is their own."""
+    out gets none of them, unless the run is their own.
+
+    Of predictions the owner too may be outside the gate: they are told what is wrong with their
+    file, and not what is wrong with the data.
+    """
     is_own = actor.user is not None and actor.user.pk == run.owner_id
+    if run.kind == RunKind.PREDICTIONS:
+        is_own = is_own and run.error_code.startswith("predictions_")
     may_know = all(may_read_contents(actor, repo) for repo in run.read_repos)
     return (run.error_message, run.error_details) if is_own or may_know else ("", {})
 

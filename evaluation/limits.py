@@ -174,7 +174,8 @@ def _runs_by_who(
 ) -> dict[str, QuerySet[Run]]:
     """Runs that count, by whose they are: the namespace's, and those that `user` handed in for
     whomever."""
-    runs = counted(Run.objects.filter(benchmark_version__benchmark_id=version.benchmark_id))
+    ours = Run.objects.filter(benchmark_version__benchmark_id=version.benchmark_id)
+    runs = counted(ours.filter(replay_of__isnull=True))
     found = {namespace.name: runs.filter(submitter=namespace)}
     if user is None:
         return found

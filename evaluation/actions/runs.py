@@ -34,6 +34,7 @@ from hub.errors import Conflict, InvalidInput
 from hub.models import Repo, User
 from hub.rates import take
 from hub.site import git_of
+from hub.storable import storable, storable_text
 from hub.vcs import Repository
 from ml_core.evaluate.tasks import get_task
 
@@ -194,8 +195,8 @@ def error_fields(
     return {
         "error_family": family,
         "error_code": code,
-        "error_message": message,
-        "error_details": details or {},
+        "error_message": storable_text(message),
+        "error_details": storable(details or {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from evaluation.actions.runs import check_start, note_run, require_active, ring_for
@@ -25,6 +26,8 @@ from hub.storage import Received, ReceiveError, receive
 from hub.storage.digests import Readable
 from hub.storage.errors import TooLarge as TooManyBytes
 from ml_core.evaluate.tasks import get_task
+
+logger = logging.getLogger(__name__)
 
 ENDINGS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _SYSTEM_NAME = re.compile(r"\w[\w .+()-]{0,94}[\w.+)]|\w")
@@ -99,7 +102,11 @@ def start_baselines(*, version: BenchmarkVersion) -> list[Run]:
         return []
     started = []
     for baseline in wanted:
-        system = _system(dataset.namespace, baseline["name"], None, is_baseline=True)
+        try:
+            system = _system(dataset.namespace, baseline["name"], is_baseline=True)
+        except InvalidInput:  # somebody's system has the name; that is not to stop the benchmark
+            logger.warning("%s: the name %r is taken", version, baseline["name"])
+            continue
         failed = {"state": "failed", "error_family": ErrorFamily.SYSTEM}
         if version.runs.filter(system=system).exclude(**failed).exists():
             continue
@@ -156,7 +163,9 @@ def _queued(
         with transaction.atomic():
             if not handed.is_dry_run:
                 require_allowance(version, handed.namespace, user)
-            system = _system(handed.namespace, name, handed.model_link, is_baseline=False)
+            system = _system(handed.namespace, name, is_baseline=False)
+            if not handed.is_dry_run:
+                _link(system, handed.model_link)
             spec = build_predictions_spec(version=version, system=system.full_name, file=file)
             if handed.is_dry_run:
                 spec["dry_run"] = True
@@ -201,18 +210,27 @@ def _create(
     return run
 
 
-def _system(
-    namespace: Namespace, name: str, model_link: Repo | None, *, is_baseline: bool
-) -> System:
-    """The system of that name, as it is or new; a link that is given is kept."""
-    found = System.objects.filter(namespace=namespace, name__iexact=name).first()
+def _system(namespace: Namespace, name: str, *, is_baseline: bool) -> System:
+    """The system of that name, as it is or new. Raises InvalidInput: it is of the other sort."""
+    named = System.objects.filter(namespace=namespace, name__iexact=name)
+    found = named.first()
     if found is None:
-        return System.objects.create(
-            namespace=namespace, name=name, model_link=model_link, is_baseline=is_baseline
-        )
+        try:
+            with transaction.atomic():
+                return System.objects.create(
+                    namespace=namespace, name=name, is_baseline=is_baseline
+                )
+        except IntegrityError:  # somebody else has just made it
+            found = named.first()
+            if found is None:
+                raise
     if found.is_baseline != is_baseline:
         raise InvalidInput(_("A baseline of this benchmark has that name; choose another."))
-    if model_link is not None and found.model_link_id != model_link.pk:
-        found.model_link = model_link
-        found.save(update_fields=["model_link"])
     return found
+
+
+def _link(system: System, model: Repo | None) -> None:
+    """Notes which model the system is said to be; a link that is there stays without a new one."""
+    if model is not None and system.model_link_id != model.pk:
+        system.model_link = model
+        system.save(update_fields=["model_link"])

@@ -11,7 +11,12 @@ from ml_core.answers.filters import compile_filters
 from ml_core.asking import AskingSpec
 from ml_core.errors import UserError
 from ml_core.evalfile.spec import Baseline, EvalFile, TaskSpec
-from ml_core.evalfile.submissions import COMPUTED, check_halves, check_submissions
+from ml_core.evalfile.submissions import (
+    COMPUTED,
+    MAX_SYSTEM_NAME,
+    check_halves,
+    check_submissions,
+)
 from ml_core.evalfile.values import Values, join, shown
 from ml_core.evaluate.tasks import TASKS, Task
 from ml_core.generation import REFUSAL, ComparisonSpec, GenerationSpec
@@ -95,7 +100,8 @@ class Checker(Values):
         task_id = self.matching(item, "id", where, TASK_ID, required=True)
         config = self.matching(item, "config", where, SPLIT, required=False)
         split = self.matching(item, "split", where, SPLIT, required=True)
-        name = self.text(item, "name", f"{where}.name", limit=150)
+        limit = MAX_SYSTEM_NAME if "computed" in item else 150
+        name = self.text(item, "name", f"{where}.name", limit=limit)
         description = self.text(item, "description", f"{where}.description", limit=5000)
         columns = self.columns(item.get("columns"), f"{where}.columns", family)
         labels = self.labels(item.get("labels"), f"{where}.labels", family)
@@ -260,7 +266,8 @@ class Checker(Values):
             self.add(where, "not_mapping_here")
             return None
         self.known(item, ("name", "url", "run", "computed", *metrics), where)
-        name = self.text(item, "name", f"{where}.name", limit=150)
+        limit = MAX_SYSTEM_NAME if "computed" in item else 150
+        name = self.text(item, "name", f"{where}.name", limit=limit)
         url = self.text(item, "url", f"{where}.url", limit=500) or ""
         given = {name: metric for name, metric in metrics.items() if name in item}
         scores = {n: self.value_of(m, item[n], f"{where}.{n}") for n, m in given.items()}

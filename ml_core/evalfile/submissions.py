@@ -16,6 +16,7 @@ COMPUTED = ("majority", "chance")
 """Baselines that need no model: always the most frequent answer (the mean of numbers); any answer
 with the same likelihood."""
 MAX_PHASES = 20
+MAX_SYSTEM_NAME = 96
 MAX_COUNT = 1_000_000
 MAX_SALT = 100
 PUBLIC, PRIVATE = "public", "private"

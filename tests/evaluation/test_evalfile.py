@@ -292,3 +292,12 @@ def test_families_that_cannot_be_handed_in_say_so() -> None:
     only = "  - {id: a, type: tabular-regression, split: test, submissions: {predictions: false}}"
     (problem,) = parse((HEAD + only).encode()).problems
     assert problem.code == "only_predictions_here"
+
+
+def test_the_name_of_a_computed_baseline_is_one_that_a_system_can_have() -> None:
+    line = "      - name: Always positive\n        accuracy: 0.5\n"
+    for n_letters, is_too_long in ((96, False), (97, True)):
+        name = "m" * n_letters
+        text = EVAL_YAML.replace(line, f"      - {{name: {name}, computed: majority}}\n")
+        codes = [problem.code for problem in parse(text.encode()).problems]
+        assert ("too_long" in codes) == is_too_long, codes

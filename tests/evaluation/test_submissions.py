@@ -13,6 +13,7 @@ from django.utils import timezone, translation
 
 from evaluation.actions import leases
 from evaluation.actions.benchmarks import refresh_benchmarks
+from evaluation.actions.replays import start_replay
 from evaluation.actions.runs import cancel_run, start_run
 from evaluation.actions.submissions import Handed, file_key, submit_predictions
 from evaluation.errors import SubmissionLimitReached, SubmissionsClosed
@@ -24,6 +25,7 @@ from tests.support.benchmarks import (
     EVAL_YAML,
     claim_after,
     finish,
+    finished_run,
     make_benchmark,
     make_model,
     make_worker,
@@ -191,6 +193,13 @@ def test_only_what_was_measured_counts(cast: Cast) -> None:
     assert last.state == "queued"
 
 
+def test_measuring_again_counts_against_no_limit_of_the_benchmark(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.owner, eval_yaml=rules(", total: 1"))
+    first = finished_run(benchmark, make_model(cast.owner), cast.owner)
+    start_replay(run=first, acting_user=cast.stranger)
+    assert hand_in(benchmark, cast.stranger).state == "queued"
+
+
 def phases(*spans: tuple[int, int]) -> str:
     now = timezone.now()
     said = ", ".join(
@@ -247,6 +256,25 @@ def test_a_dry_run_is_its_owners_alone_and_scores_nothing(cast: Cast) -> None:
     assert len(cast.api_client("stranger").get("/api/v1/runs").json()["items"]) == 1
 
 
+def test_a_dry_run_changes_nothing_that_others_see(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.owner, eval_yaml=rules())
+    model, other = make_model(cast.stranger), make_model(cast.stranger)
+    hand_in(benchmark, cast.stranger, model_link=model)
+    hand_in(benchmark, cast.stranger, model_link=other, is_dry_run=True)
+    assert System.objects.get().model_link == model
+
+
+def test_dry_runs_are_not_compared(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.owner, eval_yaml=rules())
+    runs = [hand_in(benchmark, cast.stranger, is_dry_run=True) for _ in range(2)]
+    for run in runs:
+        done = leases.Outcome([], {"is_accepted": True}, "d" * 64, "s")
+        leases.finish_run(run=claim_after(run), outcome=done)
+    named = "&".join(f"run={run.pk}" for run in runs)
+    answer = cast.web_client("stranger").get(f"/compare?{named}")
+    assert answer.status_code == 409
+
+
 def test_a_model_can_be_tried_beside_its_run(cast: Cast) -> None:
     benchmark, model = make_benchmark(cast.owner), make_model(cast.stranger)
     ask = {"model": model.full_name, "benchmark": benchmark.full_id}
@@ -273,6 +301,33 @@ def test_gated_data_takes_predictions_of_those_outside(cast: Cast) -> None:
     client = cast.api_client("stranger")
     assert client.get(f"/api/v1/runs/{run.pk}").status_code == 200
     assert client.get(f"/api/v1/runs/{run.pk}/predictions").status_code == 403
+
+
+def test_whom_the_gate_keeps_out_is_told_of_their_file_and_not_of_the_data(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.organization, eval_yaml=rules())
+    gate(benchmark.dataset)
+    for code, is_told in (("dataset_unknown_label", False), ("predictions_value", True)):
+        run = claim_after(hand_in(benchmark, cast.stranger, system=code))
+        words = {"message": "The label 'secret' is odd.", "details": {"label": "secret"}}
+        leases.fail_run(run=run, family="user", code=code, **words)
+        for role, is_shown in (("stranger", is_told), ("owner", True)):
+            told = cast.api_client(role).get(f"/api/v1/runs/{run.pk}").json()["error"]
+            assert (told["code"], "secret" in str(told)) == (code, is_shown), role
+        page = cast.web_client("stranger").get(run.url_path).content.decode()
+        assert is_told or "secret" not in page
+
+
+def test_what_a_file_says_is_stored_whatever_characters_it_has(cast: Cast) -> None:
+    run = claim_after(hand_in(make_benchmark(cast.owner, eval_yaml=rules()), cast.stranger))
+    leases.fail_run(
+        run=run,
+        family="user",
+        code="predictions_unknown_item",
+        message="no item a\x00b\ud800",
+        details={"item_id": "a\x00b\ud800"},
+    )
+    run.refresh_from_db()
+    assert (run.error_message, run.error_details) == ("no item ab?", {"item_id": "ab?"})
 
 
 def test_a_linked_model_is_shown_to_its_readers_alone(cast: Cast) -> None:
@@ -318,6 +373,20 @@ def test_computed_baselines_start_by_themselves_once(cast: Cast) -> None:
     assert "baseline, computed" in Client().get(benchmark.url_path).content.decode()
     with pytest.raises(HubError):
         hand_in(benchmark, cast.owner, namespace=cast.organization.namespace, system="majority")
+
+
+def test_a_taken_name_costs_the_baseline_and_not_the_benchmark(cast: Cast) -> None:
+    benchmark = make_benchmark(cast.organization, eval_yaml=rules())
+    hand_in(benchmark, cast.owner, namespace=cast.organization.namespace, system="majority")
+    line = "      - {name: Majority, computed: majority}\n      - {name: Dice, computed: chance}\n"
+    text = rules().replace("      - name: Always positive\n        accuracy: 0.5\n", line)
+    commit(benchmark.dataset, {"eval.yaml": text})
+    refresh_benchmarks(dataset=benchmark.dataset)
+    benchmark.refresh_from_db()
+    assert benchmark.current is not None
+    assert [each["name"] for each in benchmark.current.spec["baselines"]] == ["Majority", "Dice"]
+    started = Run.objects.filter(system__is_baseline=True)
+    assert [run.name for run in started] == ["guild/Dice"]
 
 
 def test_a_baseline_may_be_a_run(cast: Cast) -> None:
