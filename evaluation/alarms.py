@@ -65,7 +65,10 @@ def _of_queue(now: datetime) -> Iterator[Alarm]:
     for pool, n, since in waiting:
         waited = now - since
         minutes = int(waited.total_seconds() // 60)
-        wait = f"{n} runs wait in the pool {pool!r}, the first for {minutes} minutes"
+        wait = (
+            f"{_counted(n, 'run waits', 'runs wait')} in the pool {pool!r}, "
+            f"the first for {_counted(minutes, 'minute', 'minutes')}"
+        )
         if slots_of(pool) == 0 and not _is_draining(pool):
             yield Alarm(IncidentKind.NO_WORKER, pool, f"{wait}; no worker serves it.")
         elif waited > STALLED_AFTER and idle_slots(pool) > 0 and not _is_served(pool, now):
@@ -73,6 +76,11 @@ def _of_queue(now: datetime) -> Iterator[Alarm]:
             yield Alarm(IncidentKind.STALLED, pool, text)
         if waited > limit:
             yield Alarm(IncidentKind.QUEUE_OLD, pool, f"{wait}.")
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    """In English, as all that goes to the operator."""
+    return f"{n} {one if n == 1 else many}"
 
 
 def _is_served(pool: str, now: datetime) -> bool:

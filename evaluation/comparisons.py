@@ -119,7 +119,7 @@ def ask(runs: Sequence[Run], *, metric: str | None, margin: float | None) -> Ask
     version = versions[0]
     if any(other.pk != version.pk for other in versions):
         raise InvalidInput(_why_apart(versions))
-    if any(run.state != RunState.FINISHED for run in kept):
+    if any(run.state != RunState.FINISHED or run.is_dry_run for run in kept):
         raise NotFinished(_("Only finished runs can be compared."))
     chosen = metric or version.main_metric
     if chosen not in version.metrics:

@@ -288,6 +288,7 @@ def test_a_slow_comparison_is_made_by_a_worker_while_the_page_waits(
         page = client.get(address(*pair))
         assert page.status_code == 200
         assert b"being computed" in page.content
+        assert b"olive/better" in page.content
     assert client.get(address(*pair), headers=poll).status_code == 204
     refused = client.get("/api/v1" + address(*pair))
     assert (refused.status_code, refused["Retry-After"]) == (503, "5")

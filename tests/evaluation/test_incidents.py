@@ -48,7 +48,7 @@ def test_pool_without_worker_is_told_once_and_its_end_once(cast: Cast) -> None:
     assert len(mail.outbox) == 1
     assert mail.outbox[0].to == ["ops@example.org"]
     assert "no worker for runs that wait: cpu" in mail.outbox[0].subject
-    assert "1 runs wait in the pool 'cpu'" in mail.outbox[0].body
+    assert "1 run waits in the pool 'cpu', the first for 1 minute;" in mail.outbox[0].body
     Run.objects.update(state="cancelled")
     over = now + 4 * MINUTE
     assert watch(now=over) == []
