@@ -210,10 +210,17 @@ def fail_run(
 def release_run(*, run: Run) -> None:
     """Puts the run back because its worker is told to stop; that try does not count.
 
+    A run that somebody has asked to stop ends as cancelled: the queue knows nothing of that wish.
+
     Raises: LeaseLost.
     """
     with transaction.atomic():
+        require_held(run)
         _drop_token(run)
+        run.refresh_from_db(fields=["is_cancel_requested"])
+        if run.is_cancel_requested:
+            _end(run, _held(run), CANCELLED)
+            return
         _change(run, RunState.QUEUED, attempt=F("attempt") - 1, **NOT_STARTED, **_RELEASED)
         note_run("run.released", run, None)
         ring_for(run)

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from evaluation.actions import leases, sweep
+from evaluation.actions.runs import cancel_run
 from evaluation.actions.workers import (
     announce_stop,
     beat_worker,
@@ -134,3 +135,12 @@ def test_gpus_are_named_as_the_driver_names_them(tmp_path: Path) -> None:
         (tmp_path / address / "information").write_text(said)
     assert gpu_names(tmp_path) == ["NVIDIA H100 80GB HBM3", "NVIDIA GPU"]
     assert gpu_names(tmp_path / "absent") == []
+
+
+def test_run_that_was_to_be_cancelled_is_not_handed_back_to_the_queue(cast: Cast) -> None:
+    run = queue_one(cast)
+    assert leases.claim_run(worker=register()) is not None
+    cancel_run(run=run, acting_user=cast.owner)
+    register()
+    run.refresh_from_db()
+    assert (run.state, run.error_code, run.lease_token) == ("cancelled", "cancelled", "")
