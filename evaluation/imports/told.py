@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from hub.storable import storable_text
+
 MAX_TASKS = 200
 MAX_SCORES = 100
 MAX_TEXT = 200
@@ -63,7 +65,7 @@ def text(value: Any) -> str:  # JSON of anyone's
     """A short line; empty for what is none."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return ""
-    return " ".join(str(value).split())[:MAX_TEXT].encode("utf-8", "replace").decode()
+    return storable_text(" ".join(str(value).split()))[:MAX_TEXT]
 
 
 def mapping(value: Any) -> dict[str, Any]:  # JSON of anyone's

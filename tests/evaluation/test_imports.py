@@ -160,6 +160,7 @@ def test_long_names_and_control_characters_are_cut() -> None:
     (task,) = log.tasks
     assert len(task.name) == 200
     assert "\n" not in task.name
+    assert not any("\x00" in score.name for score in task.scores)
     assert max(len(score.name) for score in task.scores) <= 200
 
 
