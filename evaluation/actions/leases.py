@@ -34,6 +34,7 @@ from evaluation.models import (
     states_before,
 )
 from evaluation.queries import next_run_ids
+from evaluation.submitted_files import drop_file
 from hub.actions.tokens import Grant, create_token
 from hub.models import AccessToken, TokenScope, User
 
@@ -186,6 +187,7 @@ def finish_run(*, run: Run, outcome: Outcome) -> None:
         Score.objects.bulk_create(outcome.scores)
         keep_key(key_id=outcome.key_id)
         place_run(run=run)
+        drop_file(run, state=RunState.FINISHED)
         if outcome.made is not None:
             Output.objects.create(run=run, **vars(outcome.made))
             ring_to_publish(run)
@@ -275,6 +277,7 @@ def _end(run: Run, held: QuerySet[Run], reason: ErrorReason) -> None:
         is_cancelled = reason.family == ErrorFamily.CANCELLED
         state = RunState.CANCELLED if is_cancelled else RunState.FAILED
         changes |= {"state": state, "finished_at": now}
+        drop_file(run, state=state, family=reason.family)
     if not held.filter(state__in=states_before(changes["state"])).update(**changes):
         raise LeaseLost(str(run.pk))
     note_run(f"run.{changes['state']}", run, None, code=reason.code, attempt=run.attempt)

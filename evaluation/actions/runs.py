@@ -27,6 +27,7 @@ from evaluation.models import (
 from evaluation.pools import assign_pool, evaluation_need, queue_of
 from evaluation.queries import LIMIT_WINDOW, runs_counted_against
 from evaluation.spec import build_spec
+from evaluation.submitted_files import drop_file
 from hub.actions.audit import record
 from hub.actions.repos import DEFAULT_BRANCH
 from hub.doorbell import ring
@@ -139,6 +140,8 @@ def cancel_run(*, run: Run, acting_user: User) -> Run:
         )
         if not asked:
             raise RunClosed
+        if closed:
+            drop_file(run, state=RunState.CANCELLED)
         note_run("run.cancelled" if closed else "run.cancel_requested", run, acting_user)
     run.refresh_from_db()
     return run

@@ -19,6 +19,7 @@ from evaluation.limits import require_allowance, rules_of
 from evaluation.models import BenchmarkVersion, ErrorFamily, Run, RunKind, System
 from evaluation.pools import Need, assign_pool
 from evaluation.spec import build_predictions_spec
+from evaluation.submitted_files import file_key
 from hub.errors import InvalidInput, TooLarge, UnsupportedType
 from hub.models import Namespace, Repo, User
 from hub.site import store
@@ -124,11 +125,6 @@ def require_takes_predictions(version: BenchmarkVersion) -> None:
     rules = rules_of(version)
     if rules is None or not rules.predictions:
         raise InvalidInput(_("This benchmark takes no files of predictions."))
-
-
-def file_key(run: Run) -> str:
-    """Where the file that was handed in lies in the store."""
-    return f"runs/{run.pk}/submitted"
 
 
 def _received(stream: Readable, size_bytes: int | None) -> Received:

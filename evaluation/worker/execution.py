@@ -18,6 +18,7 @@ from evaluation.child import Child, start_child
 from evaluation.errors import JobFailed, LeaseLost, RunCancelled, RunInterrupted
 from evaluation.models import ErrorFamily, Run, RunKind, RunState, Worker
 from evaluation.runner import watch_child
+from evaluation.submitted_files import file_key
 from evaluation.verdicts import Outcome as JobOutcome
 from evaluation.worker import workspace
 from evaluation.worker.cache import trim_cache_now_and_then
@@ -182,11 +183,11 @@ def _forget_claim(run: Run) -> None:
 
 
 def _forget_lost_claims(run: Run, *, but: str) -> None:
-    """Removes what earlier claims stored whose workers were lost, and leaves the folder `but`;
-    checkpoints have rows, by which they are swept."""
+    """Removes what earlier claims stored whose workers were lost, and leaves the folder `but` and
+    what was handed in; checkpoints have rows, by which they are swept."""
     if run.attempt < 2:  # the first try is the only one
         return
-    kept = (f"{but}/", *(f"{c.folder}/" for c in run.checkpoints.all()))
+    kept = (f"{but}/", file_key(run), *(f"{c.folder}/" for c in run.checkpoints.all()))
     try:
         for stored in list(store().list(f"runs/{run.pk}/")):
             if not stored.key.startswith(kept):

@@ -9,8 +9,8 @@ from typing import ClassVar
 from django.conf import settings
 
 from evaluation.actions.leases import Progress
-from evaluation.actions.submissions import file_key
 from evaluation.errors import JobFailed
+from evaluation.submitted_files import file_key
 from evaluation.worker.background import Background
 from evaluation.worker.evaluating import Evaluation, Said, digests_of
 from evaluation.worker.inputs import Job, prepare_job

@@ -15,9 +15,11 @@ from evaluation.actions import leases
 from evaluation.actions.benchmarks import refresh_benchmarks
 from evaluation.actions.replays import start_replay
 from evaluation.actions.runs import cancel_run, start_run
-from evaluation.actions.submissions import Handed, file_key, submit_predictions
+from evaluation.actions.submissions import Handed, submit_predictions
 from evaluation.errors import SubmissionLimitReached, SubmissionsClosed
 from evaluation.models import Benchmark, LeaderboardEntry, Run, RunKind, System
+from evaluation.submitted_files import file_key
+from evaluation.worker import execution
 from hub.errors import HubError
 from hub.models import AccessToken, Namespace, Repo, TokenScope, User
 from hub.site import store
@@ -262,6 +264,39 @@ def test_a_dry_run_changes_nothing_that_others_see(cast: Cast) -> None:
     hand_in(benchmark, cast.stranger, model_link=model)
     hand_in(benchmark, cast.stranger, model_link=other, is_dry_run=True)
     assert System.objects.get().model_link == model
+
+
+def test_a_file_stays_only_where_it_counts(
+    cast: Cast, django_capture_on_commit_callbacks: Any
+) -> None:
+    benchmark = make_benchmark(cast.owner, eval_yaml=rules())
+    done = leases.Outcome([], {"is_accepted": True}, "d" * 64, "s")
+    ends = {
+        "cancelled": lambda run: cancel_run(run=run, acting_user=cast.stranger),
+        "checked": lambda run: leases.finish_run(run=claim_after(run), outcome=done),
+        "refused": lambda run: leases.fail_run(
+            run=claim_after(run), family="user", code="predictions_value", message="no"
+        ),
+        "scored": finish,
+    }
+    for how, end in ends.items():
+        run = hand_in(benchmark, cast.stranger, is_dry_run=how in ("checked", "refused"))
+        assert store().read(file_key(run)) == FILE
+        with django_capture_on_commit_callbacks(execute=True):
+            end(run)
+        kept = [stored.key for stored in store().list(f"runs/{run.pk}")]
+        assert (file_key(run) in kept) == (how == "scored"), how
+
+
+def test_a_second_try_clears_what_the_first_stored_and_not_what_was_handed_in(cast: Cast) -> None:
+    run = hand_in(make_benchmark(cast.owner, eval_yaml=rules()), cast.stranger)
+    Run.objects.filter(pk=run.pk).update(attempt=2)
+    run.refresh_from_db()
+    for claim in ("first", "second"):
+        store().put_bytes(f"runs/{run.pk}/{claim}/predictions.parquet", b"rows")
+    execution._forget_lost_claims(run, but=f"runs/{run.pk}/second")
+    kept = {stored.key for stored in store().list(f"runs/{run.pk}")}
+    assert kept == {file_key(run), f"runs/{run.pk}/second/predictions.parquet"}
 
 
 def test_dry_runs_are_not_compared(cast: Cast) -> None:
