@@ -44,7 +44,7 @@ def claims_on(actor: Actor, version: BenchmarkVersion) -> list[Claimed]:
     found: dict[tuple[int, str], Claimed] = {}
     for claim in rows.order_by(*_OWN_FIRST)[: 5 * CLAIMS_SHOWN]:
         metric = metric_of(claim, version)
-        value = as_share(claim.value) if metric is not None else None
+        value = value_of(claim.value, metric) if metric is not None else None
         if metric is not None and value is not None:
             found.setdefault((claim.model_repo_id, metric), Claimed(claim, metric, value))
     return list(found.values())[:CLAIMS_SHOWN]
@@ -106,7 +106,7 @@ def _made(claim: Claim, dataset: Repo | None, current: dict[int, list[Benchmark]
         return ClaimMade(claim, claim.value)
     for benchmark in current.get(dataset.pk, []):
         metric = metric_of(claim, benchmark.current) if benchmark.current else None
-        value = as_share(claim.value)
+        value = value_of(claim.value, metric) if metric is not None else None
         if metric is not None and value is not None:
             return ClaimMade(claim, value, info_of(metric), benchmark, dataset)
     return ClaimMade(claim, claim.value, dataset=dataset)
@@ -154,8 +154,14 @@ def metric_of(claim: Claim, version: BenchmarkVersion) -> str | None:
     return claim.metric if claim.metric in version.metrics else None
 
 
-def as_share(value: float) -> float | None:
-    """A claimed share: cards write 0.91 and 91 for the same. None for what is neither."""
+def value_of(value: float, metric: str) -> float | None:
+    """What is claimed, on the metric's own scale; None for what cannot be on it.
+
+    Of shares, cards write 0.91 and 91 for the same.
+    """
+    info = info_of(metric)
+    if not info.is_share:
+        return value if info.is_within(value) else None
     if 0 <= value <= 1:
         return value
     return value / 100 if 1 < value <= 100 else None

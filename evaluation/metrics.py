@@ -30,6 +30,12 @@ class MetricInfo:
         metric = self._metric
         return metric is None or (metric.low, metric.high) == (0.0, 1.0)
 
+    def is_within(self, value: float) -> bool:
+        """Whether the metric can have this value; of an unknown one nobody knows."""
+        metric = self._metric
+        low, high = (metric.low, metric.high) if metric is not None else (None, None)
+        return (low is None or low <= value) and (high is None or value <= high)
+
     @property
     def _metric(self) -> Metric | None:
         found = (known[self.name] for known in METRICS_OF.values() if self.name in known)

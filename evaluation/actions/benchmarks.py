@@ -129,7 +129,7 @@ def _version_of(
 
 def _digest_of_spec(spec: dict[str, Any]) -> str:
     """SHA-256 of what decides a score; names, descriptions and baselines do not."""
-    words = {"name", "description", "baselines", "chance", "submissions"}
+    words = {"name", "description", "baselines", "chance", "submissions", "replay_tolerance"}
     measured = {key: value for key, value in spec.items() if key not in words}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
 

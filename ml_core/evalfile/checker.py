@@ -50,6 +50,7 @@ TASK_FIELDS = (
     "comparison",
     "asking",
     "dtype",
+    "replay_tolerance",
     "submissions",
     "halves",
 )
@@ -115,6 +116,7 @@ class Checker(Values):
         asking = self.asking(item, where, family)
         is_plain = item.get("dtype") is None
         dtype = None if is_plain else self.choice(item, "dtype", where, get_args(Dtype))
+        tolerance = self.value_of(None, item.get("replay_tolerance"), f"{where}.replay_tolerance")
         submissions = check_submissions(self, item.get("submissions"), where, family)
         halves = check_halves(self, item.get("halves"), f"{where}.halves")
         if len(self.problems) > before or not (task_type and task_id and split):
@@ -136,6 +138,7 @@ class Checker(Values):
             templates=templates,
             asking=asking,
             dtype=dtype,
+            replay_tolerance=tolerance,
             submissions=submissions,
             halves=halves,
         )

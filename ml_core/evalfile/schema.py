@@ -109,6 +109,7 @@ def _task() -> Schema:
         "comparison": _of_record(ComparisonSpec),
         "asking": _of_record(AskingSpec),
         "dtype": {"enum": list(get_args(Dtype))},
+        "replay_tolerance": {"type": "number", "minimum": 0, "maximum": 1},
         "submissions": _submissions(),
         "halves": _mapping(
             {

@@ -35,7 +35,15 @@ class Baseline:
     computed: str = ""
 
 
-_LEFT_OUT = ("generation", "comparison", "asking", "dtype", "submissions", "halves")
+_LEFT_OUT = (
+    "generation",
+    "comparison",
+    "asking",
+    "dtype",
+    "replay_tolerance",
+    "submissions",
+    "halves",
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class TaskSpec:
     """One checked task. `metrics` names the main one first.
 
     `generation` and `comparison` are of families that write texts, `asking` of those with choices,
-    None elsewhere. `dtype` None is float32.
+    None elsewhere. `dtype` None is float32. `replay_tolerance` is the share of items that may
+    change where another engine measures a run again; None is the library's own.
     """
 
     id: str
@@ -62,6 +71,7 @@ class TaskSpec:
     templates: tuple[str, ...] = ()
     asking: AskingSpec | None = None
     dtype: str | None = None
+    replay_tolerance: float | None = None
     submissions: Submissions | None = None
     halves: Halves | None = None
 

@@ -11,6 +11,7 @@ from contributions.actions.discussions import change_status
 from contributions.actions.pull_requests import merge_pull_request, open_pull_request
 from contributions.models import Discussion
 from evaluation.actions.claims import refresh_claims
+from evaluation.claims import value_of
 from evaluation.models import Benchmark, Claim
 from hub.actions.commits import commit_files
 from hub.actions.repos import move_repo
@@ -139,6 +140,27 @@ def test_children_of_other_models_come_only_when_asked_for(
     claiming(cast, claim(), "child", files=card)
     assert board(client) == []
     assert [row["modelId"] for row in board(client, base_model="false")] == ["mira/child"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "claimed", "shown"),
+    [
+        ("accuracy", 0.91, 0.91),
+        ("accuracy", 91, 0.91),
+        ("accuracy", 191, None),
+        ("bleu", 27.3, 27.3),
+        ("bleu", 0.4, 0.4),
+        ("bleu", 101, None),
+        ("word_perplexity", 140.5, 140.5),
+        ("word_perplexity", -0.5, None),
+        ("rmse", 7.5, 7.5),
+        ("rmse", -1, None),
+    ],
+)
+def test_a_claim_is_read_on_the_scale_of_its_metric(
+    metric: str, claimed: float, shown: float | None
+) -> None:
+    assert value_of(claimed, metric) == shown
 
 
 def test_a_private_model_claims_to_its_readers_alone(

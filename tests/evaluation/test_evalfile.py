@@ -250,6 +250,7 @@ tasks:
         - {name: One, opens: 2026-01-01, closes: 2026-02-01T10:00:00+02:00, total: 9}
         - {name: Two, opens: 2026-02-01}
     halves: {public: 0.3, salt: x}
+    replay_tolerance: 0.05
 """
 OF_FAMILIES = [f"  - {{id: a, type: {name}, split: test}}" for name in TASKS]
 FIELD = "  - {id: a, type: text-classification, split: test, submissions: "
@@ -261,6 +262,7 @@ def test_phases_are_kept_in_utc() -> None:
     first, second = task.submissions.phases
     assert (first.opens, first.closes) == ("2026-01-01T00:00:00+00:00", "2026-02-01T08:00:00+00:00")
     assert (second.closes, second.total, task.submissions.per_day) == (None, None, 3)
+    assert (task.replay_tolerance, task.to_json()["replay_tolerance"]) == (0.05, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +279,8 @@ def test_phases_are_kept_in_utc() -> None:
         ("{phases: [{name: a, opens: 2026-01-02, closes: 2026-01-01}]}}", "closes_first"),
         ("{predictions: true}, halves: {public: 1}}", "not_a_part"),
         ("{predictions: true}, halves: {}}", "not_a_part"),
+        ("{predictions: true}, replay_tolerance: 2}", "not_a_share"),
+        ("{predictions: true}, replay_tolerance: much}", "not_a_share"),
     ],
 )
 def test_mistakes_in_submissions_are_named(field: str, code: str) -> None:
