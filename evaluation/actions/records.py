@@ -167,8 +167,11 @@ def _base(spec: dict[str, Any], measured: Measured) -> dict[str, Any]:
     """Of a model that is an adapter: its own digest, and what it was put on."""
     if "base" not in spec:
         return {}
-    base = {**spec["base"], "files": measured.base_files}
-    return {"adapter": {"sha256": digest_of(measured.model_files)}, "base": base}
+    found = measured.model.get("adapter") or {}
+    return {
+        "adapter": {**found, "sha256": digest_of(measured.model_files)},
+        "base": {**spec["base"], "files": measured.base_files},
+    }
 
 
 def build_dry_record(*, run: Run, created: str) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from evaluation.errors import JobFailed
 from evaluation.worker import inputs, splits
 from evaluation.worker.fetch import Source
 from evaluation.worker.inputs import Job, prepare_job
-from evaluation.worker.samples import items_digest, write_samples
+from evaluation.worker.samples import write_samples
 from ml_core.answers.label import KIND
 from ml_core.data.labels import Truth
 from ml_core.data.predictions import Predictions
 from ml_core.data.rows import sha256_of
 from ml_core.evalfile import parse
+from ml_core.verify.recomputing import items_digest
 from tests.support.benchmarks import CSV, EVAL_YAML
 from tests.support.folder_hub import FolderHub
 

@@ -36,7 +36,7 @@ def hand_in(person: Person, benchmark: str, content: bytes, **query: Any) -> dic
 def test_predictions_are_checked_scored_and_compared(
     bubblewrap: str, live_workers: LiveSite, tmp_path: Path
 ) -> None:
-    person = Person(live_workers, "petra")
+    person = Person(live_workers, "priya")
     (tmp_path / "eval.yaml").write_text(
         RULES + "    submissions: {predictions: true}\n    halves: {public: 0.5}\n"
     )

@@ -30,7 +30,9 @@ WEIGHTS = save({"a": np.zeros((2, 3), np.float32)})
 def rung(monkeypatch):
     """Doorbells rung, as (task name, arguments); nobody answers."""
     bells = []
-    monkeypatch.setattr("hub.doorbell._send", lambda task, ids: bells.append((task.name, ids)))
+    monkeypatch.setattr(
+        "hub.doorbell._send", lambda task, ids, _queue: bells.append((task.name, ids))
+    )
     return bells
 
 
