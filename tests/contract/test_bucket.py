@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.live_site import LiveSite
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.pure]
 
 ROUND_TRIP = """
 import sys

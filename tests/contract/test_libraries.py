@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.client import Machine
 
+pytestmark = pytest.mark.pure
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

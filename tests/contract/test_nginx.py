@@ -19,6 +19,8 @@ import pytest
 from tests.conftest import need_tool
 from tests.support.live_site import ROOT, LiveSite, free_port, wait_for
 
+pytestmark = pytest.mark.pure
+
 BIG = bytes(range(256)) * 20_000
 _MAIN = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log info; worker_processes 1;

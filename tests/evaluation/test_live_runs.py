@@ -153,8 +153,8 @@ def test_pickle_is_refused_and_never_fetched(
     model = person.push("pickled", folder)
     failed = person.wait(person.start(model, benchmark)["id"], "failed", "finished")
     assert (failed["error"]["family"], failed["error"]["code"]) == ("user", "unsafe_format")
-    cached = (live_site.data_dir / "worker" / "cache").rglob("*pytorch_model.bin")
-    assert not list(cached)
+    cache = live_site.data_dir / "worker" / "cache" / f"models--{model.replace('/', '--')}"
+    assert not list(cache.rglob("*pytorch_model.bin"))
 
 
 def test_cancel_frees_the_worker_within_two_seconds(
